@@ -1,0 +1,462 @@
+//! The command line: one table of options, checked into [`Options`].
+//!
+//! Pure: looks at nothing but the arguments. Every mistake is a usage error
+//! (64) that names the option.
+
+use std::time::Duration;
+
+use crate::error::{Error, Exit, Result};
+use crate::manifest::BLOCK_SIZES;
+use crate::s3::Addressing;
+use crate::sign::Version;
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// stdin to a stream.
+    Upload,
+    /// A stream to stdout.
+    Download,
+    /// Names of all streams.
+    List,
+    /// A summary of one.
+    Info,
+    /// Remove a stream.
+    Delete,
+    /// Make a bucket.
+    CreateBucket,
+    /// Remove an empty bucket.
+    DeleteBucket,
+}
+
+use Command::{CreateBucket, Delete, DeleteBucket, Download, Info, List, Upload};
+
+const COMMANDS: [(&str, Command); 7] = [
+    ("upload", Upload),
+    ("download", Download),
+    ("list", List),
+    ("info", Info),
+    ("delete", Delete),
+    ("createbucket", CreateBucket),
+    ("deletebucket", DeleteBucket),
+];
+
+impl Command {
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        COMMANDS
+            .iter()
+            .find(|(_, c)| *c == self)
+            .map_or("", |(word, _)| word)
+    }
+}
+
+/// A checked command line.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to do.
+    pub command: Command,
+    /// `-b`, or the bucket of `-s s3://bucket/name`.
+    pub bucket: Option<String>,
+    /// `-s`.
+    pub stream: Option<String>,
+    /// `-k`.
+    pub keyfile: Option<String>,
+    /// `--profile`.
+    pub profile: Option<String>,
+    /// `--region`.
+    pub region: Option<String>,
+    /// `--endpoint`.
+    pub endpoint: Option<String>,
+    /// `--prefix`.
+    pub prefix: Option<String>,
+    /// `--addressing`.
+    pub addressing: Addressing,
+    /// `--blocksize`, in bytes.
+    pub blocksize: u64,
+    /// `--patience`; None is for ever.
+    pub patience: Option<Duration>,
+    /// `--retry`.
+    pub retries: Option<u32>,
+    /// `--timeout`.
+    pub timeout: Duration,
+    /// `--force`.
+    pub force: bool,
+    /// `--min-size`, in bytes.
+    pub min_size: u64,
+    /// `--size`, in bytes.
+    pub size: Option<u64>,
+    /// `--header`, as given.
+    pub headers: Vec<String>,
+    /// `--signature`.
+    pub signature: Version,
+    /// `--ca-file`.
+    pub ca_file: Option<String>,
+    /// `-l`.
+    pub long: bool,
+    /// `--raw`.
+    pub raw: bool,
+    /// `-q`.
+    pub quiet: bool,
+    /// `-v`.
+    pub verbose: bool,
+    /// `--progress`.
+    pub progress: bool,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub enum Parsed {
+    /// Show this text and leave.
+    Show(String),
+    /// Do this.
+    Run(Box<Options>),
+}
+
+/// An option: short and long name, its argument (if any), what it does, and
+/// the commands that know it (all, if none is named).
+struct Spec(
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [Command],
+);
+
+const STREAMS: &[Command] = &[Upload, Download, List, Info, Delete];
+const NAMED: &[Command] = &[Upload, Download, Info, Delete];
+
+const OPTIONS: [Spec; 25] = [
+    Spec("b", "bucket", "BUCKET", "the bucket", &[]),
+    Spec(
+        "s",
+        "stream",
+        "NAME",
+        "the stream; also s3://BUCKET/NAME",
+        NAMED,
+    ),
+    Spec(
+        "k",
+        "keyfile",
+        "FILE",
+        "access key and more (see s3pipe(5))",
+        &[],
+    ),
+    Spec("", "profile", "NAME", "profile in AWS's own files", &[]),
+    Spec("", "region", "REGION", "default us-east-1", &[]),
+    Spec("", "endpoint", "URL", "another service than Amazon's", &[]),
+    Spec(
+        "",
+        "prefix",
+        "PREFIX",
+        "what keys begin with, default s3pipe/",
+        STREAMS,
+    ),
+    Spec("", "addressing", "HOW", "auto, path or virtual", &[]),
+    Spec("", "blocksize", "SIZE", "default 16M; 64K to 1G", &[Upload]),
+    Spec(
+        "",
+        "patience",
+        "TIME",
+        "how long a request may fail, default 24h",
+        &[],
+    ),
+    Spec("", "retry", "N", "how often it may be repeated", &[]),
+    Spec(
+        "",
+        "timeout",
+        "TIME",
+        "how long a connection may stall, default 60s",
+        &[],
+    ),
+    Spec(
+        "f",
+        "force",
+        "",
+        "replace a stream; delete: it may be missing",
+        &[Upload, Delete],
+    ),
+    Spec(
+        "",
+        "min-size",
+        "SIZE",
+        "refuse a shorter stream, default 1",
+        &[Upload],
+    ),
+    Spec(
+        "",
+        "size",
+        "SIZE",
+        "refuse a stream of another size",
+        &[Upload],
+    ),
+    Spec(
+        "H",
+        "header",
+        "'N: V'",
+        "add a header; @FILE: those in a file",
+        &[],
+    ),
+    Spec("", "signature", "HOW", "v4 or v2", &[]),
+    Spec("", "ca-file", "FILE", "certificates to trust (PEM)", &[]),
+    Spec("l", "", "", "with times and sizes", &[List]),
+    Spec("", "raw", "", "the manifest as it is stored", &[Info]),
+    Spec("q", "quiet", "", "no meter, no warnings", &[]),
+    Spec("v", "verbose", "", "a line per request", &[]),
+    Spec(
+        "",
+        "progress",
+        "",
+        "a meter in any case",
+        &[Upload, Download],
+    ),
+    Spec("h", "help", "", "show this", &[]),
+    Spec("V", "version", "", "show the version", &[]),
+];
+
+/// Read the arguments (without the program's name).
+pub fn parse(args: &[String]) -> Result<Parsed> {
+    let mut table = getopts::Options::new();
+    for Spec(short, long, hint, help, _) in &OPTIONS {
+        match (*hint, *long) {
+            ("", _) => table.optflagmulti(short, long, help),
+            (_, _) => table.optmulti(short, long, help, hint),
+        };
+    }
+    let matches = table.parse(args).map_err(|e| {
+        use getopts::Fail as F;
+        match e {
+            F::UnrecognizedOption(o) => bad(&dashes(&o), "no such option"),
+            F::ArgumentMissing(o) => bad(&dashes(&o), "needs a value"),
+            F::UnexpectedArgument(o) => bad(&dashes(&o), "takes no value"),
+            F::OptionMissing(o) | F::OptionDuplicated(o) => bad(&dashes(&o), "given twice"),
+        }
+    })?;
+    if matches.opt_present("h") {
+        return Ok(Parsed::Show(usage()));
+    }
+    if matches.opt_present("V") {
+        let version = concat!("s3pipe ", env!("CARGO_PKG_VERSION"), "\n");
+        return Ok(Parsed::Show(version.into()));
+    }
+    let command = command(&matches.free)?;
+    fits(&matches, command)?;
+    let options = options(&matches, command)?;
+    Ok(Parsed::Run(Box::new(options)))
+}
+
+fn bad(what: &str, why: &str) -> Error {
+    Error::new(Exit::Usage, what, format!("{why} (see s3pipe -h)"))
+}
+
+fn dashes(name: &str) -> String {
+    match name.chars().count() {
+        1 => format!("-{name}"),
+        _ => format!("--{name}"),
+    }
+}
+
+fn command(free: &[String]) -> Result<Command> {
+    let Some(word) = free.first() else {
+        return Err(bad("command", "missing"));
+    };
+    let found = COMMANDS.iter().find(|(w, _)| w == word);
+    let Some((_, command)) = found else {
+        return Err(bad(word, "no such command"));
+    };
+    match free.get(1) {
+        None => Ok(*command),
+        Some(extra) => Err(bad(extra, "one command, and no operands")),
+    }
+}
+
+/// Options given twice, and those that this command has no use for.
+fn fits(matches: &getopts::Matches, command: Command) -> Result<()> {
+    for Spec(short, long, hint, _, commands) in &OPTIONS {
+        let name = if long.is_empty() { short } else { long };
+        let times = matches.opt_count(name);
+        if times > 1 && !hint.is_empty() && *long != "header" {
+            return Err(bad(&dashes(name), "given twice"));
+        }
+        if times > 0 && !commands.is_empty() && !commands.contains(&command) {
+            return Err(bad(&dashes(name), &format!("not for {}", command.word())));
+        }
+    }
+    Ok(())
+}
+
+fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
+    let text = |name: &str| match matches.opt_str(name) {
+        Some(value) if value.is_empty() => Err(bad(&dashes(name), "is empty")),
+        value => Ok(value),
+    };
+    let (mut bucket, mut stream) = (text("bucket")?, text("stream")?);
+    if let Some((b, name)) = stream.as_deref().and_then(split_url).transpose()? {
+        if bucket.as_ref().is_some_and(|other| *other != b) {
+            return Err(bad("--stream", "names another bucket than --bucket"));
+        }
+        (bucket, stream) = (Some(b), Some(name));
+    }
+    let min_size = text("min-size")?
+        .map(|t| size("--min-size", &t, 1))
+        .transpose()?;
+    let exact = text("size")?.map(|t| size("--size", &t, 1)).transpose()?;
+    if min_size
+        .zip(exact)
+        .is_some_and(|(least, size)| size < least)
+    {
+        return Err(bad("--size", "is less than --min-size"));
+    }
+    let least_by_default = if exact == Some(0) { 0 } else { 1 };
+    let patience = text("patience")?
+        .map(|t| time("--patience", &t))
+        .transpose()?;
+    let timeout = text("timeout")?
+        .map(|t| time("--timeout", &t))
+        .transpose()?;
+    if timeout == Some(Duration::ZERO) {
+        return Err(bad("--timeout", "must be more than 0"));
+    }
+    let retries = text("retry")?.map(|t| t.parse().map_err(|_| bad("--retry", "not a number")));
+    Ok(Options {
+        command,
+        bucket,
+        stream,
+        keyfile: text("keyfile")?,
+        profile: text("profile")?,
+        region: text("region")?,
+        endpoint: text("endpoint")?,
+        prefix: matches.opt_str("prefix"),
+        addressing: addressing(text("addressing")?.as_deref())?,
+        blocksize: blocksize(text("blocksize")?.as_deref())?,
+        patience: match patience {
+            None => Some(Duration::from_secs(24 * 3600)),
+            Some(Duration::ZERO) => None,
+            some => some,
+        },
+        retries: retries.transpose()?,
+        timeout: timeout.unwrap_or(Duration::from_secs(60)),
+        force: matches.opt_present("force"),
+        min_size: min_size.unwrap_or(least_by_default),
+        size: exact,
+        headers: matches.opt_strs("header"),
+        signature: signature(text("signature")?.as_deref())?,
+        ca_file: text("ca-file")?,
+        long: matches.opt_present("l"),
+        raw: matches.opt_present("raw"),
+        quiet: matches.opt_present("quiet"),
+        verbose: matches.opt_present("verbose"),
+        progress: matches.opt_present("progress"),
+    })
+}
+
+/// `s3://bucket/name`; a name that is no such URL is a name.
+fn split_url(stream: &str) -> Option<Result<(String, String)>> {
+    let rest = stream.strip_prefix("s3://")?;
+    Some(match rest.split_once('/') {
+        Some((bucket, name)) if !bucket.is_empty() && !name.is_empty() => {
+            Ok((bucket.to_string(), name.to_string()))
+        }
+        _ => Err(bad("--stream", "a URL is s3://BUCKET/NAME")),
+    })
+}
+
+fn addressing(text: Option<&str>) -> Result<Addressing> {
+    match text {
+        None | Some("auto") => Ok(Addressing::Auto),
+        Some("path") => Ok(Addressing::Path),
+        Some("virtual") => Ok(Addressing::Virtual),
+        Some(_) => Err(bad("--addressing", "is auto, path or virtual")),
+    }
+}
+
+fn signature(text: Option<&str>) -> Result<Version> {
+    match text {
+        None | Some("v4") => Ok(Version::V4),
+        Some("v2") => Ok(Version::V2),
+        Some(_) => Err(bad("--signature", "is v4 or v2")),
+    }
+}
+
+/// A bare number is kilobytes, as it was in the Java s3pipe.
+fn blocksize(text: Option<&str>) -> Result<u64> {
+    let Some(text) = text else {
+        return Ok(16 << 20);
+    };
+    let bytes = size("--blocksize", text, 1024)?;
+    match BLOCK_SIZES.contains(&bytes) {
+        true => Ok(bytes),
+        false => Err(bad("--blocksize", "must be from 64K to 1G")),
+    }
+}
+
+/// A number of bytes: digits, and K, M, G or T for powers of 1024; `bare` is
+/// what a number without a letter counts in.
+fn size(option: &str, text: &str, bare: u64) -> Result<u64> {
+    let unit = |shift: u32| Some(1u64 << shift);
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], unit(10)),
+        Some((at, 'm' | 'M')) => (&text[..at], unit(20)),
+        Some((at, 'g' | 'G')) => (&text[..at], unit(30)),
+        Some((at, 't' | 'T')) => (&text[..at], unit(40)),
+        _ => (text, Some(bare)),
+    };
+    number(digits)
+        .zip(unit)
+        .and_then(|(n, unit)| n.checked_mul(unit))
+        .ok_or_else(|| {
+            bad(
+                option,
+                &format!("'{text}' is no size, such as 512K, 16M or 1G"),
+            )
+        })
+}
+
+/// A time: digits, and s, m, h or d; seconds without a letter.
+fn time(option: &str, text: &str) -> Result<Duration> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        Some((at, 'd')) => (&text[..at], 86_400),
+        _ => (text, 1),
+    };
+    // A century is long enough, and keeps arithmetic with it from overflowing.
+    number(digits)
+        .and_then(|n| n.checked_mul(unit))
+        .filter(|n| *n <= 100 * 366 * 86_400)
+        .map(Duration::from_secs)
+        .ok_or_else(|| {
+            bad(
+                option,
+                &format!("'{text}' is no time, such as 90s, 30m, 24h or 7d"),
+            )
+        })
+}
+
+fn number(digits: &str) -> Option<u64> {
+    let fine = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|_| fine)
+}
+
+fn usage() -> String {
+    let mut text = String::from("usage: s3pipe [options] ");
+    text.push_str("upload | download | info | delete -b BUCKET -s NAME\n");
+    text.push_str("       s3pipe [options] list | createbucket | deletebucket -b BUCKET\n\n");
+    for Spec(short, long, hint, help, _) in &OPTIONS {
+        let short = match short.is_empty() {
+            true => "   ".to_string(),
+            false => format!("-{short}{}", if long.is_empty() { " " } else { "," }),
+        };
+        let long = match long.is_empty() {
+            true => String::new(),
+            false => format!("--{long} {hint}"),
+        };
+        text.push_str(&format!("  {short} {:<20} {help}\n", long.trim_end()));
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

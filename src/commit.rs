@@ -1,0 +1,178 @@
+//! The commit: a stream exists once its manifest does.
+//!
+//! A success code proves nothing and an error disproves nothing, so after each
+//! PUT the manifest is read back, whatever was answered. It must never report
+//! a commit that was not seen, nor a failure for one that was.
+
+use crate::error::{Error, Exit, Result};
+use crate::key::{Keys, Name, UploadId};
+use crate::manifest::{MANIFEST_LIMIT, Manifest};
+use crate::s3::{Client, Condition, Failure, Get, Kind, Put, backoff};
+use crate::sys;
+
+/// How often a manifest that a server took but does not show is sent again.
+const UNSEEN_LIMIT: u32 = 8;
+
+/// How often an object that makes no sense is read.
+pub const READINGS: u32 = 3;
+
+/// What a look at a stream's manifest found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// There is none.
+    Absent,
+    /// We may not know: S3 answers 403 for a missing key to who may not list.
+    Unknown,
+    /// This upload, under this ETag.
+    Present(Box<Manifest>, Option<String>),
+}
+
+/// Look at a stream's manifest. 65 if there is one that cannot be read, or
+/// that is another stream's.
+pub fn look(client: &mut Client, keys: &Keys, name: &Name) -> Result<Head> {
+    let key = keys.manifest(name);
+    let mut reading = 1;
+    let (manifest, etag) = loop {
+        let small = match client.run(&mut Get::new(&key, Kind::Manifest, MANIFEST_LIMIT)) {
+            Ok(small) => small,
+            Err(f) => return nothing_read(f),
+        };
+        match Manifest::parse(&small.body) {
+            Ok(manifest) => break (manifest, small.etag),
+            // It may have been damaged on its way.
+            Err(_) if reading < READINGS => reading += 1,
+            Err(why) => {
+                let why = format!("bad manifest: {why}");
+                return Err(client.error(Exit::Data, Some(&key), why));
+            }
+        }
+    };
+    if manifest.name != *name {
+        let why = "this manifest belongs to another stream";
+        return Err(client.error(Exit::Data, Some(&key), why));
+    }
+    Ok(Head::Present(Box::new(manifest), etag))
+}
+
+fn nothing_read(failure: Failure) -> Result<Head> {
+    match failure.refusal {
+        Some(r) if r.no_such_key() => Ok(Head::Absent),
+        Some(r) if r.status == 403 && r.code == "AccessDenied" => Ok(Head::Unknown),
+        _ => Err(failure.error),
+    }
+}
+
+/// The manifest of a stream that must be there. 66 if it is not, 77 if that
+/// cannot be told.
+pub fn require(client: &mut Client, keys: &Keys, name: &Name) -> Result<Manifest> {
+    let key = keys.manifest(name);
+    match look(client, keys, name)? {
+        Head::Present(manifest, _) => Ok(*manifest),
+        Head::Absent => Err(client.error(Exit::Missing, Some(&key), "no such stream")),
+        Head::Unknown => Err(client.error(
+            Exit::Denied,
+            Some(&key),
+            "403 AccessDenied: may not be read, or does not exist",
+        )),
+    }
+}
+
+/// Put the manifest in place of what was `seen`, and see it there.
+///
+/// 75 if another upload was committed meanwhile, 69 'commit unknown' if the
+/// service does not answer.
+pub fn commit(client: &mut Client, keys: &Keys, manifest: &Manifest, seen: Head) -> Result<()> {
+    let text = manifest.to_text();
+    let readable = seen != Head::Unknown;
+    let mut seen = seen;
+    let mut conditional = true;
+    for attempt in 0..UNSEEN_LIMIT {
+        let sent = send(client, keys, manifest, &text, &seen, conditional);
+        // Where reading was never allowed, waiting for it leads nowhere.
+        client.set_underway(readable);
+        let found = match seen_after(client, keys, manifest, &sent)? {
+            None => return Ok(()),
+            Some(found) => found,
+        };
+        if upload_of(&found) != upload_of(&seen) {
+            let why = "another upload was committed meanwhile";
+            return Err(client.error(Exit::Changed, Some(&keys.manifest(&manifest.name)), why));
+        }
+        seen = found;
+        if let Err(failure) = sent {
+            match failure.refusal.map(|r| r.status) {
+                Some(501) if conditional => conditional = false,
+                Some(409 | 412) => {}
+                _ => return Err(failure.error),
+            }
+        }
+        let random = sys::random().map_or(u64::MAX, u64::from_ne_bytes);
+        client.progress().wait(backoff(attempt, random, None))?;
+    }
+    let why = "the server says that it was stored, but does not show it: commit unknown";
+    Err(client.error(Exit::Unavailable, Some(&keys.manifest(&manifest.name)), why))
+}
+
+fn upload_of(head: &Head) -> Option<&UploadId> {
+    match head {
+        Head::Present(manifest, _) => Some(&manifest.upload),
+        _ => None,
+    }
+}
+
+fn send(
+    client: &mut Client,
+    keys: &Keys,
+    manifest: &Manifest,
+    text: &str,
+    seen: &Head,
+    conditional: bool,
+) -> std::result::Result<(), Failure> {
+    let condition = match seen {
+        _ if !conditional => Condition::None,
+        Head::Present(_, Some(etag)) => Condition::Unchanged(etag),
+        Head::Present(_, None) => Condition::None,
+        _ => Condition::Absent,
+    };
+    client.run(&mut Put {
+        key: &keys.manifest(&manifest.name),
+        kind: Kind::Manifest,
+        body: text.as_bytes(),
+        sha256: None,
+        condition,
+    })
+}
+
+/// None if our manifest is the one that stands; else what was found.
+fn seen_after(
+    client: &mut Client,
+    keys: &Keys,
+    manifest: &Manifest,
+    sent: &std::result::Result<(), Failure>,
+) -> Result<Option<Head>> {
+    let stopped = matches!(sent, Err(f) if matches!(f.error.exit(), Exit::Signal(_)));
+    if stopped {
+        // The request may have been carried out: one look, then we stop.
+        sys::ignore_stop();
+        client.be_brief();
+    }
+    let found = look(client, keys, &manifest.name).map_err(|e| match e.exit() {
+        Exit::Unavailable | Exit::Signal(_) => Error::new(e.exit(), "commit unknown", e),
+        _ => e,
+    })?;
+    match found {
+        Head::Present(found, _) if *found == *manifest => {
+            sys::ignore_stop();
+            Ok(None)
+        }
+        Head::Unknown if sent.is_ok() => {
+            let why = "stored, but it may not be read back (403): commit unknown";
+            Err(client.error(Exit::Denied, Some(&keys.manifest(&manifest.name)), why))
+        }
+        _ if stopped => Err(match sent {
+            Err(failure) => failure.error.clone(),
+            Ok(()) => client.error(Exit::Internal, None, "stopped without a signal"),
+        }),
+        found => Ok(Some(found)),
+    }
+}

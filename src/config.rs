@@ -1,0 +1,243 @@
+//! From options, environment and files to a client that is ready to go.
+//!
+//! A value comes from the command line, else from s3pipe's own variables, else
+//! from the place that held the access key, else from AWS's variables: the
+//! endpoint in a key file belongs to that key and to no other.
+
+use std::sync::Arc;
+
+use crate::cli::{Command, Options};
+use crate::credentials::{self, Found};
+use crate::error::{Error, Exit, Result};
+use crate::http::{Http, Settings};
+use crate::key::{Keys, Name};
+use crate::manifest::INDEX_BLOCKS;
+use crate::progress::{Progress, Wanted};
+use crate::s3::{Client, Endpoint, Headers, Setup, check_bucket};
+
+/// Region where nobody names one, as AWS's own tools have it.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// What keys begin with where nobody says otherwise.
+const DEFAULT_PREFIX: &str = "s3pipe/";
+
+/// S3 keys have at most 1024 bytes; ours need up to 320 behind the prefix.
+const PREFIX_LIMIT: usize = 600;
+
+/// What a command works with.
+pub struct Session {
+    /// Speaks to the bucket.
+    pub client: Client,
+    /// Names the objects.
+    pub keys: Keys,
+    /// The stream, for the commands that are about one.
+    pub name: Option<Name>,
+    /// Where messages go.
+    pub progress: Arc<Progress>,
+    /// Blocks per index.
+    pub index_blocks: u64,
+}
+
+/// What a command needs, and was not given.
+pub fn missing(option: &str) -> Error {
+    Error::new(Exit::Usage, option, "missing (see s3pipe -h)")
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Gather everything and set up the client. Nothing is sent.
+pub fn open(options: &Options) -> Result<Session> {
+    let headers = Headers::new(&options.headers)?;
+    let index_blocks = index_blocks()?;
+    let transfer = matches!(options.command, Command::Upload | Command::Download);
+    let wanted = Wanted {
+        quiet: options.quiet,
+        verbose: options.verbose,
+        forced: options.progress,
+    };
+    let progress = Arc::new(Progress::new(wanted, transfer));
+    let keyfile = options.keyfile.clone().or_else(|| env("S3PIPE_KEYFILE"));
+    let profile = options.profile.clone();
+    let found = find(keyfile.as_deref(), profile.as_deref())?;
+    progress.debug(|| format!("credentials: {}", found.source));
+    if let Some(warning) = &found.warning {
+        progress.warn(warning);
+    }
+    let bucket = bucket(options, &found)?;
+    let name = name(options, &found)?;
+    let prefix = options.prefix.clone().or_else(|| found.prefix.clone());
+    let prefix = prefix.unwrap_or_else(|| DEFAULT_PREFIX.into());
+    check_prefix(&prefix)?;
+    let url = options
+        .endpoint
+        .clone()
+        .or_else(|| found.endpoint.clone())
+        .or_else(|| env("AWS_ENDPOINT_URL_S3"))
+        .or_else(|| env("AWS_ENDPOINT_URL"));
+    let endpoint = Endpoint::new(url.as_deref(), options.addressing)?;
+    let ca_file = options.ca_file.clone().or_else(|| env("AWS_CA_BUNDLE"));
+    let pulse = progress.clone();
+    let http = Http::new(Settings {
+        tls: endpoint.tls(),
+        ca_file: ca_file.as_deref(),
+        stall: options.timeout,
+        pulse: Arc::new(move || pulse.pulse()),
+    })?;
+    let reload = move || {
+        let found = find(keyfile.as_deref(), profile.as_deref())?;
+        Ok(found.credentials)
+    };
+    let client = Client::new(Setup {
+        command: options.command.word(),
+        http,
+        endpoint,
+        region: region(options, &found)?,
+        bucket,
+        signature: options.signature,
+        reload: if found.fixed {
+            None
+        } else {
+            Some(Box::new(reload))
+        },
+        credentials: found.credentials,
+        headers,
+        patience: options.patience,
+        retries: options.retries,
+        progress: progress.clone(),
+    });
+    Ok(Session {
+        client,
+        keys: Keys::new(&prefix),
+        name,
+        progress,
+        index_blocks,
+    })
+}
+
+fn find(keyfile: Option<&str>, profile: Option<&str>) -> Result<Found> {
+    credentials::find(&credentials::Request {
+        keyfile,
+        profile,
+        env: &env,
+    })
+}
+
+/// The bucket; `deletebucket` takes it from the command line only, so that no
+/// setting can aim it.
+fn bucket(options: &Options, found: &Found) -> Result<String> {
+    let configured = || env("S3PIPE_BUCKET").or_else(|| found.bucket.clone());
+    let bucket = match options.command {
+        Command::DeleteBucket => options.bucket.clone(),
+        _ => options.bucket.clone().or_else(configured),
+    };
+    let bucket = bucket.ok_or_else(|| missing("--bucket"))?;
+    check_bucket(&bucket)?;
+    Ok(bucket)
+}
+
+/// The stream, where the command is about one.
+fn name(options: &Options, found: &Found) -> Result<Option<Name>> {
+    let configured = || env("S3PIPE_STREAM").or_else(|| found.stream.clone());
+    let text = match options.command {
+        Command::List | Command::CreateBucket | Command::DeleteBucket => return Ok(None),
+        Command::Delete => options.stream.clone(),
+        _ => options.stream.clone().or_else(configured),
+    };
+    let name = Name::new(&text.ok_or_else(|| missing("--stream"))?)?;
+    if options.command == Command::Upload && options.force {
+        check_volume(&name, env("DUMP_VOLUME").as_deref())?;
+    }
+    Ok(Some(name))
+}
+
+/// dump(8) runs its pipeline once for each volume: with -f, volume 2 would
+/// replace volume 1 unless the name tells them apart.
+fn check_volume(name: &Name, volume: Option<&str>) -> Result<()> {
+    let Some(volume) = volume.and_then(|v| v.parse::<u64>().ok()) else {
+        return Ok(());
+    };
+    let digits = name.text().len()
+        - name
+            .text()
+            .trim_end_matches(|c: char| c.is_ascii_digit())
+            .len();
+    let number = &name.text()[name.text().len() - digits..];
+    if volume <= 1 || number.parse() == Ok(volume) {
+        return Ok(());
+    }
+    let why = format!(
+        "DUMP_VOLUME is {volume}, and the stream's name does not end in it: \
+         this would replace an earlier volume"
+    );
+    Err(Error::new(Exit::Usage, "--force", why))
+}
+
+fn check_prefix(prefix: &str) -> Result<()> {
+    let why = match prefix {
+        p if p.len() > PREFIX_LIMIT => format!("longer than {PREFIX_LIMIT} bytes"),
+        p if p.chars().any(char::is_control) => "has control characters".into(),
+        p if p.starts_with('/') => "must not begin with a slash".into(),
+        p if p.split('/').any(|s| s == "." || s == "..") => "has a part '.' or '..'".into(),
+        p if p.contains("//") => "has an empty part".into(),
+        _ => return Ok(()),
+    };
+    Err(Error::new(Exit::Usage, "--prefix", why))
+}
+
+fn region(options: &Options, found: &Found) -> Result<String> {
+    let region = options
+        .region
+        .clone()
+        .or_else(|| found.region.clone())
+        .or_else(|| env("AWS_REGION"))
+        .or_else(|| env("AWS_DEFAULT_REGION"))
+        .unwrap_or_else(|| DEFAULT_REGION.into());
+    match crate::s3::is_region(&region) {
+        true => Ok(region),
+        false => Err(Error::new(
+            Exit::Config,
+            "region",
+            format!("'{region}' is none"),
+        )),
+    }
+}
+
+/// Tests make indexes short, to have several of them.
+fn index_blocks() -> Result<u64> {
+    let Some(text) = env("S3PIPE_INDEX_BLOCKS") else {
+        return Ok(INDEX_BLOCKS);
+    };
+    let n = text.parse().ok().filter(|n| (1..=INDEX_BLOCKS).contains(n));
+    n.ok_or_else(|| {
+        let why = format!("must be from 1 to {INDEX_BLOCKS}");
+        Error::new(Exit::Config, "S3PIPE_INDEX_BLOCKS", why)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_volumes_do_not_replace_earlier_ones() {
+        let check = |name: &str, volume| check_volume(&Name::new(name).unwrap(), volume);
+        assert!(check("export", None).is_ok());
+        assert!(check("export", Some("1")).is_ok());
+        assert!(check("export.2", Some("2")).is_ok());
+        assert!(check("export.02", Some("2")).is_ok());
+        assert!(check("export.12", Some("2")).is_err());
+        assert_eq!(check("export", Some("2")).unwrap_err().exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn prefixes_are_plain_paths() {
+        for good in ["", "s3pipe/", "a/b-", "Größe/"] {
+            assert!(check_prefix(good).is_ok(), "{good}");
+        }
+        for bad in ["/a", "a//b", "../a", "a/./b", "a\nb", &"x".repeat(601)] {
+            assert!(check_prefix(bad).is_err(), "{bad}");
+        }
+    }
+}

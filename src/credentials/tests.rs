@@ -1,0 +1,140 @@
+//! The chain of providers, from outside.
+
+use super::testing::Dir;
+use super::*;
+
+const ENV: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "E"), ("AWS_SECRET_ACCESS_KEY", "s")];
+
+#[test]
+fn the_first_that_has_any_wins() {
+    let dir = Dir::new();
+    let id = |keyfile, profile, env: &[_]| {
+        let found = dir.find(keyfile, profile, env)?;
+        Ok::<_, Error>(found.credentials.id)
+    };
+    let e = id(None, None, &[]).unwrap_err();
+    assert_eq!(e.exit(), Exit::Denied);
+    for place in [
+        "environment",
+        ".s3pipe.properties",
+        "system",
+        "credentials",
+        "config",
+    ] {
+        assert!(e.why().contains(place), "{e}");
+    }
+    let section = "aws_access_key_id=C\naws_secret_access_key=s\n";
+    dir.write(".aws/config", format!("[default]\n{section}"));
+    assert_eq!(id(None, None, &[]).unwrap(), "C");
+    dir.write(
+        ".aws/credentials",
+        format!("[default]\n{section}").replace('C', "D"),
+    );
+    assert_eq!(id(None, None, &[]).unwrap(), "D");
+    dir.write("system", "aws.id=S\naws.key=s");
+    assert_eq!(id(None, None, &[]).unwrap(), "S");
+    dir.write(".s3pipe.properties", "aws.id=H\naws.key=s");
+    assert_eq!(id(None, None, &[]).unwrap(), "H");
+    assert_eq!(id(None, None, &ENV).unwrap(), "E");
+    assert_eq!(id(None, Some("default"), &ENV).unwrap(), "D");
+    let named = dir.write("named", "aws.id=N\naws.key=s");
+    assert_eq!(id(Some(&named), Some("default"), &ENV).unwrap(), "N");
+}
+
+#[test]
+fn environment_is_whole_or_an_error() {
+    let dir = Dir::new();
+    let found = dir.find(None, None, &ENV).unwrap();
+    assert!(found.fixed && found.credentials.token.is_none());
+    assert_eq!(found.source, "environment");
+    let token = ("AWS_SESSION_TOKEN", "t");
+    let found = dir.find(None, None, &[ENV[0], ENV[1], token]).unwrap();
+    assert_eq!(found.credentials.token.as_deref(), Some("t"));
+
+    // Set but empty is unset.
+    for half in [vec![ENV[0]], vec![ENV[0], (ENV[1].0, "")]] {
+        let e = dir.find(None, None, &half).unwrap_err();
+        assert_eq!(e.exit(), Exit::Denied);
+        assert_eq!(
+            e.why(),
+            "AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not"
+        );
+    }
+    let e = dir.find(None, None, &[ENV[1]]).unwrap_err();
+    assert_eq!(
+        e.why(),
+        "AWS_SECRET_ACCESS_KEY is set, AWS_ACCESS_KEY_ID is not"
+    );
+    for (name, bad) in [
+        (ENV[0].0, "a\r"),
+        (ENV[0].0, "a b"),
+        (ENV[1].0, "a\nb"),
+        (token.0, "é"),
+    ] {
+        let e = dir
+            .find(None, None, &[(name, bad), ENV[0], ENV[1]])
+            .unwrap_err();
+        assert_eq!(e.exit(), Exit::Config);
+        assert!(e.why().starts_with(name), "{e}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let dir = Dir::new();
+    let gone = dir.path("gone");
+    let e = dir.find(Some(&gone), None, &[]).unwrap_err();
+    assert_eq!(e.exit(), Exit::Config);
+    assert_eq!(e.to_string(), format!("{gone}: no such file"));
+
+    // Not 'nothing here': a loop of links, a directory, a large file.
+    let keyfile = dir.path(".s3pipe.properties");
+    dir.write("system", "aws.id=S\naws.key=s");
+    std::os::unix::fs::symlink(&keyfile, &keyfile).unwrap();
+    let e = dir.find(None, None, &[]).unwrap_err();
+    assert!(
+        e.exit() == Exit::Config && e.to_string().starts_with(&keyfile),
+        "{e}"
+    );
+    fs::remove_file(&keyfile).unwrap();
+    fs::create_dir(&keyfile).unwrap();
+    assert_eq!(dir.find(None, None, &[]).unwrap_err().exit(), Exit::Config);
+    let mut text = "aws.id=S\naws.key=s\n".to_string();
+    text.push_str(&"#".repeat(64 * 1024 - text.len()));
+    let large = dir.write("large", &text);
+    assert!(dir.find(Some(&large), None, &[]).is_ok());
+    dir.write("large", text + "#");
+    let e = dir.find(Some(&large), None, &[]).unwrap_err();
+    assert_eq!((e.exit(), e.why()), (Exit::Config, "larger than 64 KiB"));
+    // A path below what is no directory does not exist.
+    assert!(read(&format!("{large}/x"), 1).unwrap().is_none());
+}
+
+#[test]
+fn a_file_that_others_can_read() {
+    let dir = Dir::new();
+    let path = dir.write("k", "aws.id=S\naws.key=s");
+    for (mode, warned) in [(0o600, false), (0o711, false), (0o640, true), (0o604, true)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let warning = dir.find(Some(&path), None, &[]).unwrap().warning;
+        assert_eq!(warning.is_some(), warned, "{mode:o}");
+        if let Some(text) = warning {
+            assert!(text.contains(&format!("{mode:04o}")) && text.contains("chmod 600"));
+        }
+    }
+}
+
+#[test]
+fn text_of_any_age() {
+    assert_eq!(decode(b"\xef\xbb\xbfa\r\nb\rc\n"), "a\nb\nc\n");
+    assert_eq!(decode("é".as_bytes()), "é");
+    assert_eq!(decode(b"\xe9"), "é");
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let dir = Dir::new();
+    let path = dir.write("k", "aws.id=ID\naws.key=hush\naws.token=hush");
+    let found = dir.find(Some(&path), None, &[]).unwrap();
+    assert!(!format!("{found:?}").contains("hush"));
+}

@@ -1,0 +1,329 @@
+//! One blocking HTTP/1.1 request at a time, over ureq; knows nothing of S3.
+//!
+//! No redirect is followed, nothing is decompressed, no `Expect` is sent, and
+//! every status is an answer. What can fail is an [`HttpError`]: there was no
+//! answer. Retrying is the caller's business, and so are time limits on the
+//! whole: here only a connection on which no byte moves is given up.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ureq::http::{HeaderMap, Request, Response};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
+use ureq::{Agent, AsSendBody, Body, Timeout};
+
+use crate::error::{Error, Exit, Result};
+use crate::transport::{Loan, Pulse, Shared, TcpConnector};
+
+/// Large writes, since a block goes out in one piece.
+const OUTPUT_BUFFER: usize = 1 << 20;
+const INPUT_BUFFER: usize = 64 << 10;
+
+/// Where systems keep the certificates that they trust, in one file.
+const CA_FILES: [&str; 5] = [
+    "/etc/ssl/cert.pem",
+    "/usr/local/etc/ssl/cert.pem",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/usr/local/share/certs/ca-root-nss.crt",
+];
+
+/// Where they keep them one by one.
+const CA_DIRECTORY: &str = "/etc/ssl/certs";
+
+/// How the client is set up.
+pub struct Settings<'a> {
+    /// Whether TLS will be needed: loading certificates takes a while.
+    pub tls: bool,
+    /// PEM bundle to trust instead of the system's.
+    pub ca_file: Option<&'a str>,
+    /// How long a connection may stand still.
+    pub stall: Duration,
+    /// See [`Pulse`].
+    pub pulse: Pulse,
+}
+
+/// The client.
+pub struct Http {
+    agent: Agent,
+    shared: Arc<Shared>,
+    stall: Duration,
+    may_lend: bool,
+}
+
+/// A request: everything is sent as it is given.
+pub struct Outgoing<'a> {
+    /// `GET`, `PUT`, …
+    pub method: &'a str,
+    /// The absolute URL, encoded.
+    pub url: &'a str,
+    /// All headers but Content-Length.
+    pub headers: &'a [(String, String)],
+    /// The body; None sends no Content-Length.
+    pub body: Option<&'a [u8]>,
+    /// The answer is large: read its body past ureq's buffer if possible.
+    pub large: bool,
+}
+
+/// An answer: its head, and its body to be read.
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    headers: HeaderMap,
+    body: Incoming,
+}
+
+enum Incoming {
+    Buffered(Box<dyn Read>),
+    Lent(Loan),
+}
+
+/// There was no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpError {
+    /// What happened, for a message.
+    pub why: String,
+    /// The server's certificate was refused: trying again rarely helps.
+    pub untrusted: bool,
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl Http {
+    /// Set up; nothing is connected yet. 78 if the certificates to trust
+    /// cannot be loaded.
+    pub fn new(settings: Settings) -> Result<Http> {
+        let shared = Arc::new(Shared::default());
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .accept_encoding("identity")
+            .user_agent(concat!("s3pipe/", env!("CARGO_PKG_VERSION")))
+            .output_buffer_size(OUTPUT_BUFFER)
+            .input_buffer_size(INPUT_BUFFER)
+            .max_idle_connections(2)
+            .max_idle_age(Duration::from_secs(3600))
+            .timeout_connect(Some(settings.stall.min(Duration::from_secs(30))))
+            .timeout_per_read(Some(settings.stall))
+            .timeout_per_write(Some(settings.stall));
+        if settings.tls {
+            config = config.tls_config(tls_config(settings.ca_file)?);
+        }
+        let config = config.build();
+        let may_lend = !settings.tls && config.proxy().is_none();
+        let tcp = TcpConnector {
+            shared: shared.clone(),
+            pulse: settings.pulse,
+        };
+        let chain =
+            ().chain(ConnectProxyConnector::default())
+                .chain(tcp)
+                .chain(RustlsConnector::default());
+        Ok(Http {
+            agent: Agent::with_parts(config, chain, DefaultResolver::default()),
+            shared,
+            stall: settings.stall,
+            may_lend,
+        })
+    }
+
+    /// Send a request and return the head of its answer.
+    ///
+    /// The previous answer must have been dropped: its connection is taken
+    /// again if it was read to its end.
+    pub fn send(&mut self, out: &Outgoing) -> std::result::Result<Answer, HttpError> {
+        self.shared
+            .lend
+            .store(out.large && self.may_lend, Ordering::Relaxed);
+        let response = match out.body {
+            Some(bytes) => self.run(out, bytes, self.answer_limit(bytes.len())),
+            None => self.run(out, (), self.stall),
+        };
+        self.shared.lend.store(false, Ordering::Relaxed);
+        let loan = self.shared.loan.lock().ok().and_then(|mut l| l.take());
+        let (head, body) = response.map_err(|e| self.explain(&e))?.into_parts();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: match loan {
+                Some(loan) => Incoming::Lent(loan),
+                None => Incoming::Buffered(Box::new(body.into_reader())),
+            },
+        })
+    }
+
+    /// A server may take a while to store what it got: a second for 4 MiB.
+    fn answer_limit(&self, sent: usize) -> Duration {
+        self.stall + Duration::from_secs((sent >> 22) as u64)
+    }
+
+    fn run(
+        &self,
+        out: &Outgoing,
+        body: impl AsSendBody,
+        answer_limit: Duration,
+    ) -> std::result::Result<Response<Body>, ureq::Error> {
+        let mut request = Request::builder().method(out.method).uri(out.url);
+        for (name, value) in out.headers {
+            request = request.header(name, value);
+        }
+        let request = self
+            .agent
+            .configure_request(request.body(body)?)
+            .timeout_per_read(Some(answer_limit))
+            .build();
+        self.agent.run(request)
+    }
+
+    /// Use no connection again that is open now, and resolve the name anew.
+    pub fn drop_connections(&self) {
+        self.shared.generation.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Http {
+    fn explain(&self, e: &ureq::Error) -> HttpError {
+        let mut untrusted = false;
+        let why = match e {
+            ureq::Error::HostNotFound => "host not found".to_string(),
+            ureq::Error::Timeout(Timeout::Connect) => "no connection: timed out".to_string(),
+            ureq::Error::Timeout(_) => format!("no answer within {} s", self.stall.as_secs()),
+            ureq::Error::Rustls(e) => {
+                untrusted = true;
+                tls_reason(e)
+            }
+            ureq::Error::Io(e) => match tls_cause(e) {
+                Some(e) => {
+                    untrusted = true;
+                    tls_reason(e)
+                }
+                None => io_reason(e),
+            },
+            e => e.to_string(),
+        };
+        HttpError { why, untrusted }
+    }
+}
+
+fn tls_cause(e: &io::Error) -> Option<&rustls::Error> {
+    e.get_ref()?.downcast_ref()
+}
+
+fn tls_reason(e: &rustls::Error) -> String {
+    use rustls::{CertificateError as C, Error as E};
+    match e {
+        E::InvalidCertificate(C::UnknownIssuer) => {
+            "the server's certificate is signed by nobody trusted here (see --ca-file)".into()
+        }
+        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+            "the server's certificate is not valid yet: is this machine's clock right?".into()
+        }
+        E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
+            "the server's certificate has expired (or this machine's clock is wrong)".into()
+        }
+        E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
+            "the server's certificate is for another name".into()
+        }
+        e => format!("TLS: {e}"),
+    }
+}
+
+/// The system's words, without the number that std puts behind them.
+fn io_reason(e: &io::Error) -> String {
+    let inner = e.get_ref().and_then(|e| e.downcast_ref::<ureq::Error>());
+    if let Some(ureq::Error::Timeout(_)) = inner {
+        return "the connection stood still for too long".into();
+    }
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof => "the connection was closed before the answer".into(),
+        _ => crate::error::os_reason(e),
+    }
+}
+
+impl Answer {
+    /// A header's value, if there is one and it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The length of the body, where it was announced.
+    pub fn length(&self) -> Option<u64> {
+        match &self.body {
+            Incoming::Lent(loan) => Some(loan.length()),
+            Incoming::Buffered(_) => self.header("content-length")?.trim().parse().ok(),
+        }
+    }
+
+    /// Read the body, up to `limit` bytes and one more: a result longer than
+    /// `limit` means that there was more.
+    pub fn read_bounded(&mut self, limit: usize) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        self.take(limit as u64 + 1).read_to_end(&mut body)?;
+        Ok(body)
+    }
+}
+
+impl Read for Answer {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let result = match &mut self.body {
+            Incoming::Buffered(body) => body.read(buf),
+            Incoming::Lent(loan) => loan.read(buf),
+        };
+        result.map_err(|e| io::Error::new(e.kind(), io_reason(&e)))
+    }
+}
+
+fn tls_config(ca_file: Option<&str>) -> Result<TlsConfig> {
+    let roots = match ca_file {
+        Some(path) => certificates_in(path)
+            .and_then(|found| match found.is_empty() {
+                true => Err(io::Error::other("no certificate in it")),
+                false => Ok(found),
+            })
+            .map_err(|e| Error::new(Exit::Config, path, crate::error::os_reason(&e)))?,
+        None => system_certificates().ok_or_else(|| {
+            let why = "no trusted certificates found on this system; name a PEM file";
+            Error::new(Exit::Config, "--ca-file", why)
+        })?,
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .unversioned_rustls_crypto_provider(provider)
+        .build())
+}
+
+fn certificates_in(path: &str) -> io::Result<Vec<Certificate<'static>>> {
+    let pem = std::fs::read(path)?;
+    let item = |item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    };
+    Ok(parse_pem(&pem).filter_map(item).collect())
+}
+
+/// The system's bundle, or all files of its directory.
+fn system_certificates() -> Option<Vec<Certificate<'static>>> {
+    let bundles = CA_FILES
+        .iter()
+        .filter_map(|path| certificates_in(path).ok());
+    if let Some(found) = bundles.into_iter().find(|found| !found.is_empty()) {
+        return Some(found);
+    }
+    let files = std::fs::read_dir(CA_DIRECTORY).ok()?;
+    let paths = files.filter_map(|f| f.ok()?.path().to_str().map(String::from));
+    let found: Vec<_> = paths
+        .filter_map(|path| certificates_in(&path).ok())
+        .flatten()
+        .collect();
+    (!found.is_empty()).then_some(found)
+}

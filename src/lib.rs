@@ -1,0 +1,30 @@
+//! s3pipe: pipes a stream of any length into S3 and back.
+//!
+//! The library behind the program of that name, split so that its parts can be
+//! tested and fuzzed one by one. Data flows stdin → `chunk` → `upload` → `s3`
+//! → `http` and back through `download`; arrows never point upwards.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod admin;
+pub mod block;
+pub mod chunk;
+pub mod cli;
+pub mod commit;
+pub mod config;
+pub mod credentials;
+pub mod download;
+pub mod error;
+pub mod http;
+pub mod key;
+pub mod manifest;
+pub mod progress;
+pub mod s3;
+pub mod sign;
+#[allow(unsafe_code)]
+pub mod sys;
+pub mod time;
+pub mod transport;
+pub mod upload;
+pub mod uri;

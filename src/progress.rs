@@ -1,0 +1,245 @@
+//! What the user sees while s3pipe works: messages, the meter, signals.
+//!
+//! Everything that goes to stderr passes through here, each line in one write,
+//! so that the meter never tears a message. The meter shows only where stderr
+//! is a terminal and s3pipe in its foreground. Writing to stderr never fails
+//! the run, and no secret comes near this module.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Exit, Result};
+use crate::sys;
+
+/// Milliseconds between two drawings of the meter.
+const REDRAW: u64 = 300;
+
+/// How far a transfer has got. Shared by reference; counting is cheap.
+pub struct Progress {
+    quiet: bool,
+    meter: bool,
+    verbose: bool,
+    start: Instant,
+    size: AtomicU64,
+    bytes: AtomicU64,
+    blocks: AtomicU64,
+    retries: AtomicU64,
+    drawn_at: AtomicU64,
+    drawn: AtomicBool,
+}
+
+/// What the user asked to see.
+#[derive(Clone, Copy, Default)]
+pub struct Wanted {
+    /// `-q`: no meter, no warnings.
+    pub quiet: bool,
+    /// `-v`: a line per request.
+    pub verbose: bool,
+    /// `--progress`: the meter even where stderr is no terminal.
+    pub forced: bool,
+}
+
+impl Progress {
+    /// Start counting. A meter is shown only for a `transfer`.
+    pub fn new(wanted: Wanted, transfer: bool) -> Progress {
+        let meter = transfer && !wanted.quiet && (wanted.forced || sys::owns_terminal());
+        if meter {
+            sys::start_ticking();
+        }
+        Progress {
+            quiet: wanted.quiet,
+            meter,
+            verbose: wanted.verbose,
+            start: Instant::now(),
+            size: AtomicU64::new(u64::MAX),
+            bytes: AtomicU64::new(0),
+            blocks: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            drawn_at: AtomicU64::new(0),
+            drawn: AtomicBool::new(false),
+        }
+    }
+
+    /// The stream's length in bytes has become known.
+    pub fn set_size(&self, size: u64) {
+        self.size.store(size, Ordering::Relaxed);
+    }
+
+    /// A block of so many bytes is done.
+    pub fn block_done(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.blocks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request is tried again.
+    pub fn retried(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Bytes of the blocks that are done.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many blocks are done.
+    pub fn blocks(&self) -> u64 {
+        self.blocks.load(Ordering::Relaxed)
+    }
+
+    /// Serve what signals asked for. True if one asked to stop.
+    pub fn pulse(&self) -> bool {
+        if sys::take_info() {
+            self.say(&self.line());
+        }
+        if self.meter {
+            self.draw();
+        }
+        sys::stop_signal().is_some()
+    }
+
+    /// [`pulse`](Self::pulse), as an error that names the signal.
+    pub fn check(&self) -> Result<()> {
+        self.pulse();
+        match sys::stop_signal() {
+            None => Ok(()),
+            Some(n) => Err(Error::new(Exit::Signal(n), "stopped", sys::signal_name(n))),
+        }
+    }
+
+    /// Sleep, serving signals meanwhile.
+    pub fn wait(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            self.check()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            sys::pause(left.min(Duration::from_millis(250)));
+        }
+    }
+
+    /// A line on stderr, `s3pipe: ` before it.
+    pub fn say(&self, text: &str) {
+        let clear = if self.drawn.swap(false, Ordering::Relaxed) {
+            "\r\x1b[K"
+        } else {
+            ""
+        };
+        sys::to_stderr(&format!("{clear}s3pipe: {text}\n"));
+    }
+
+    /// A line that `-q` silences.
+    pub fn warn(&self, text: &str) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// A line that only `-v` shows.
+    pub fn debug(&self, text: impl FnOnce() -> String) {
+        if self.verbose {
+            self.say(&text());
+        }
+    }
+
+    /// Replace the meter by one line that sums up a finished transfer.
+    pub fn finish(&self) {
+        if self.meter {
+            self.say(&self.line());
+        }
+    }
+
+    /// Take the meter off the terminal.
+    pub fn clear(&self) {
+        if self.drawn.swap(false, Ordering::Relaxed) {
+            sys::to_stderr("\r\x1b[K");
+        }
+    }
+
+    fn draw(&self) {
+        let now = self.start.elapsed().as_millis() as u64;
+        let last = self.drawn_at.load(Ordering::Relaxed);
+        if now < last + REDRAW || !sys::owns_terminal() {
+            return;
+        }
+        self.drawn_at.store(now, Ordering::Relaxed);
+        self.drawn.store(true, Ordering::Relaxed);
+        let width = sys::terminal_width().saturating_sub(1);
+        let line: String = self.line().chars().take(width).collect();
+        sys::to_stderr(&format!("\r{line}\x1b[K"));
+    }
+
+    fn line(&self) -> String {
+        let elapsed = self.start.elapsed();
+        let bytes = self.bytes();
+        let size = self.size.load(Ordering::Relaxed);
+        let mut line = status(bytes, (size != u64::MAX).then_some(size), elapsed);
+        match self.retries.load(Ordering::Relaxed) {
+            0 => {}
+            1 => line.push_str(", 1 retry"),
+            n => line.push_str(&format!(", {n} retries")),
+        }
+        line
+    }
+}
+
+/// `1.2 GiB of 4.0 GiB (30%), 0:01:40, 12.3 MiB/s, 0:03:50 left`.
+fn status(bytes: u64, size: Option<u64>, elapsed: Duration) -> String {
+    let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
+    let mut line = human(bytes);
+    if let Some(size) = size {
+        let percent = (bytes as f64 * 100.0 / size.max(1) as f64) as u64;
+        line.push_str(&format!(" of {} ({}%)", human(size), percent.min(100)));
+    }
+    let (time, rate_text) = (clock(elapsed.as_secs()), human(rate as u64));
+    line.push_str(&format!(", {time}, {rate_text}/s"));
+    if let Some(left) = size.and_then(|s| s.checked_sub(bytes)) {
+        if left > 0 && rate > 1.0 {
+            line.push_str(&format!(", {} left", clock((left as f64 / rate) as u64)));
+        }
+    }
+    line
+}
+
+/// Bytes in units of 1024, with one decimal.
+pub fn human(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] {
+        if value < 1023.95 || unit == "PiB" {
+            let digits = usize::from(unit != "B");
+            return format!("{value:.digits$} {unit}");
+        }
+        value /= 1024.0;
+    }
+    unreachable!("the last unit returns")
+}
+
+fn clock(seconds: u64) -> String {
+    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{h}:{m:02}:{s:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_well() {
+        assert_eq!(human(0), "0 B");
+        assert_eq!(human(1023), "1023 B");
+        assert_eq!(human(1024), "1.0 KiB");
+        assert_eq!(human((1 << 20) - 1), "1.0 MiB");
+        assert_eq!(human(u64::MAX), "16384.0 PiB");
+        let line = status(1 << 30, Some(4 << 30), Duration::from_secs(100));
+        assert_eq!(
+            line,
+            "1.0 GiB of 4.0 GiB (25%), 0:01:40, 10.2 MiB/s, 0:05:00 left"
+        );
+        assert_eq!(status(0, None, Duration::ZERO), "0 B, 0:00:00, 0 B/s");
+        assert_eq!(
+            status(5, Some(0), Duration::from_secs(1)),
+            "5 B of 0 B (100%), 0:00:01, 5 B/s"
+        );
+    }
+}

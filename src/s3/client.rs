@@ -1,0 +1,491 @@
+//! One signed request at a time, tried again until it succeeds, cannot, or
+//! patience runs out.
+//!
+//! Each attempt signs anew. What can be mended (region, clock, credentials,
+//! checksum) is mended and stays so for the rest of the run. It never repeats
+//! a request without a delay unless it changed something first.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use super::endpoint::Endpoint;
+use super::fault::{Fault, Refusal, Verdict, backoff, judge};
+use super::headers::{Headers, Kind};
+use super::xml;
+use crate::error::{Error, Exit, Result};
+use crate::http::{Answer, Http, Outgoing};
+use crate::progress::Progress;
+use crate::sign::{self, Credentials, Version};
+use crate::sys;
+use crate::time::Utc;
+use crate::uri;
+
+/// How long a service that has not answered anything yet is believed to exist.
+const FIRST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often one request may be repaired and repeated at once.
+const MENDS: u32 = 4;
+
+/// How often data that arrived whole but wrong is asked for.
+const WRONG_LIMIT: u32 = 3;
+
+/// Everything that a client needs to know.
+pub struct Setup {
+    /// The command, for messages.
+    pub command: &'static str,
+    /// The HTTP client.
+    pub http: Http,
+    /// The service.
+    pub endpoint: Endpoint,
+    /// The region to begin with.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// How to sign.
+    pub signature: Version,
+    /// The access key.
+    pub credentials: Credentials,
+    /// Reads the credentials again; None if they cannot have changed.
+    pub reload: Option<Box<dyn Fn() -> Result<Credentials>>>,
+    /// The user's own headers.
+    pub headers: Headers,
+    /// How long one request may keep failing; None for ever.
+    pub patience: Option<Duration>,
+    /// How often it may be repeated, if that is bounded.
+    pub retries: Option<u32>,
+    /// Where messages go.
+    pub progress: Arc<Progress>,
+}
+
+/// The client.
+pub struct Client {
+    setup: Setup,
+    /// Added to the local clock, in seconds.
+    skew: i64,
+    send_md5: bool,
+    /// Whether the service has answered anything yet.
+    answered: bool,
+    underway: bool,
+}
+
+/// A request before it is signed.
+pub struct Call<'a> {
+    /// `GET`, `PUT`, `POST`, `HEAD`, `DELETE`.
+    pub method: &'static str,
+    /// The object, or the bucket itself.
+    pub key: Option<&'a str>,
+    /// What it is about.
+    pub kind: Kind,
+    /// Query parameters, not encoded.
+    pub query: Vec<(&'a str, &'a str)>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Option<&'a [u8]>,
+    /// The body's SHA-256, if it is known already.
+    pub sha256: Option<crate::key::Sha256>,
+    /// A Content-MD5 is needed in any case.
+    pub md5: bool,
+    /// The answer is a block.
+    pub large: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A request without headers, query or body.
+    pub fn new(method: &'static str, key: Option<&'a str>, kind: Kind) -> Call<'a> {
+        Call {
+            method,
+            key,
+            kind,
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+            sha256: None,
+            md5: false,
+            large: false,
+        }
+    }
+}
+
+/// A request that can be made again, and what to do with its answer.
+pub trait Operation {
+    /// What it comes to.
+    type Out;
+
+    /// The next attempt's request.
+    fn call(&self) -> Call<'_>;
+
+    /// Read the answer to a request that the server says it carried out.
+    fn take(&mut self, answer: Answer) -> std::result::Result<Self::Out, Fault>;
+}
+
+/// Why a request was given up.
+#[derive(Debug)]
+pub struct Failure {
+    /// The server's last word, if it was an error that is final.
+    pub refusal: Option<Refusal>,
+    /// Whether an earlier attempt may have been carried out unseen.
+    pub repeated: bool,
+    /// For the user.
+    pub error: Error,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        failure.error
+    }
+}
+
+/// The attempts of one request.
+struct Trial {
+    attempts: u32,
+    mends: u32,
+    wrong: u32,
+    failing_since: Option<Instant>,
+    told: Option<Instant>,
+}
+
+impl Client {
+    /// A client; nothing is sent yet.
+    pub fn new(setup: Setup) -> Client {
+        Client {
+            setup,
+            skew: 0,
+            send_md5: false,
+            answered: false,
+            underway: false,
+        }
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        &self.setup.bucket
+    }
+
+    /// Whether it speaks to Amazon's own service.
+    pub fn is_amazon(&self) -> bool {
+        self.setup.endpoint.is_amazon()
+    }
+
+    /// The region that requests are signed for.
+    pub fn region(&self) -> &str {
+        &self.setup.region
+    }
+
+    /// Where messages go.
+    pub fn progress(&self) -> &Progress {
+        &self.setup.progress
+    }
+
+    /// The time that requests are signed with: the server's, if ours is off.
+    pub fn now(&self) -> Utc {
+        Utc(Utc::from_system(SystemTime::now()).0 + self.skew)
+    }
+
+    /// From here on something would be lost by giving up: errors that somebody
+    /// may repair (permissions, keys) are waited out too.
+    pub fn set_underway(&mut self, underway: bool) {
+        self.underway = underway;
+    }
+
+    /// From here on nothing is at stake that would be worth a long wait.
+    pub fn be_brief(&mut self) {
+        self.underway = false;
+        let limit = self.setup.patience.unwrap_or(FIRST_PATIENCE);
+        self.setup.patience = Some(limit.min(FIRST_PATIENCE));
+    }
+
+    /// An error about an object of this bucket.
+    pub fn error(&self, exit: Exit, key: Option<&str>, why: impl std::fmt::Display) -> Error {
+        Error::new(exit, self.what(key), why)
+    }
+
+    fn what(&self, key: Option<&str>) -> String {
+        match key {
+            Some(key) => format!("{}: {}/{key}", self.setup.command, self.setup.bucket),
+            None => format!("{}: {}", self.setup.command, self.setup.bucket),
+        }
+    }
+
+    /// Carry out an operation.
+    pub fn run<O: Operation>(&mut self, op: &mut O) -> std::result::Result<O::Out, Failure> {
+        let mut trial = Trial {
+            attempts: 0,
+            mends: 0,
+            wrong: 0,
+            failing_since: None,
+            told: None,
+        };
+        loop {
+            let signed_at = self.now();
+            let fault = match self.attempt(op, signed_at) {
+                Ok(out) => return Ok(out),
+                Err(fault) => fault,
+            };
+            trial.attempts += 1;
+            let what = self.what(op.call().key);
+            self.setup
+                .progress
+                .check()
+                .map_err(|e| trial.failure(&fault, e))?;
+            let verdict = judge(&fault, &self.setup.region, signed_at);
+            self.setup
+                .progress
+                .debug(|| format!("{what}: {}: {verdict:?}", fault.why()));
+            if trial.mends < MENDS && self.mend(&verdict, signed_at) {
+                trial.mends += 1;
+                continue;
+            }
+            if let Err(exit) = self.may_wait(&mut trial, &fault, &verdict) {
+                let error = Error::new(exit, what, fault.why());
+                return Err(trial.failure(&fault, error));
+            }
+            self.pause(&mut trial, &fault, &what)?;
+        }
+    }
+
+    /// Change what the verdict says must change. False if that is nothing.
+    fn mend(&mut self, verdict: &Verdict, signed_at: Utc) -> bool {
+        match verdict {
+            Verdict::Region(region) => self.setup.region = region.clone(),
+            Verdict::Clock(theirs) => {
+                // Relative to when we signed, so that the round trip does not
+                // count twice.
+                self.skew += theirs.0 - signed_at.0;
+                let text = format!("the server's clock differs by {} s: using it", self.skew);
+                self.setup.progress.debug(|| text);
+            }
+            Verdict::Checksum if !self.send_md5 => self.send_md5 = true,
+            Verdict::Credentials => return self.reload_credentials(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// True if there are other credentials now.
+    fn reload_credentials(&mut self) -> bool {
+        let Some(reload) = &self.setup.reload else {
+            return false;
+        };
+        match reload() {
+            Ok(fresh) => {
+                let changed = fresh != self.setup.credentials;
+                self.setup.credentials = fresh;
+                changed
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Whether to wait and try again, or what to leave with.
+    fn may_wait(
+        &mut self,
+        trial: &mut Trial,
+        fault: &Fault,
+        verdict: &Verdict,
+    ) -> std::result::Result<(), Exit> {
+        if let Fault::Wrong { exit, .. } = fault {
+            trial.wrong += 1;
+            if trial.wrong >= WRONG_LIMIT {
+                return Err(*exit);
+            }
+        }
+        let exit = match verdict {
+            Verdict::Again => return Ok(()),
+            Verdict::Final(exit) => *exit,
+            Verdict::Credentials if self.setup.reload.is_none() => return Err(Exit::Denied),
+            Verdict::Credentials | Verdict::Clock(_) => Exit::Denied,
+            Verdict::Region(_) => Exit::Config,
+            Verdict::Checksum => Exit::Unavailable,
+        };
+        let lasting = match fault {
+            Fault::Refused(r) => matches!(r.status, 404 | 405 | 409 | 411..=417 | 501),
+            Fault::Fatal(_) => true,
+            _ => false,
+        };
+        if lasting || !self.underway {
+            return Err(exit);
+        }
+        self.reload_credentials();
+        Ok(())
+    }
+
+    /// Wait before the next attempt; an error once patience is at its end.
+    fn pause(
+        &mut self,
+        trial: &mut Trial,
+        fault: &Fault,
+        what: &str,
+    ) -> std::result::Result<(), Failure> {
+        self.setup.http.drop_connections();
+        let since = *trial.failing_since.get_or_insert_with(Instant::now);
+        let failing = since.elapsed();
+        let patience = self.setup.patience;
+        let limit = match self.answered {
+            true => patience,
+            false => Some(patience.unwrap_or(FIRST_PATIENCE).min(FIRST_PATIENCE)),
+        };
+        let left = limit.map(|l| l.saturating_sub(failing));
+        let repeats_left = self.setup.retries.is_none_or(|n| trial.attempts <= n);
+        if left == Some(Duration::ZERO) || !repeats_left {
+            let seconds = failing.as_secs();
+            let tried = trial.attempts;
+            let why = format!(
+                "{} (gave up after {tried} attempts in {seconds} s)",
+                fault.why()
+            );
+            let error = Error::new(Exit::Unavailable, what, why);
+            return Err(trial.failure(fault, error));
+        }
+        let wish = match fault {
+            Fault::Refused(refusal) => refusal.retry_after,
+            _ => None,
+        };
+        let random = sys::random().map_or(u64::MAX, u64::from_ne_bytes);
+        let delay = backoff(trial.attempts - 1, random, wish);
+        let delay = left.map_or(delay, |left| delay.min(left));
+        self.tell(trial, fault, what, failing);
+        self.setup.progress.retried();
+        let waited = self.setup.progress.wait(delay);
+        waited.map_err(|e| trial.failure(fault, e))
+    }
+
+    /// Say what is being waited for: not at once, and once a minute.
+    fn tell(&self, trial: &mut Trial, fault: &Fault, what: &str, failing: Duration) {
+        let due = trial
+            .told
+            .is_none_or(|t| t.elapsed() >= Duration::from_secs(60));
+        if failing >= Duration::from_secs(10) && due {
+            trial.told = Some(Instant::now());
+            let seconds = failing.as_secs();
+            let text = format!("{what}: {}: still trying after {seconds} s", fault.why());
+            self.setup.progress.warn(&text);
+        }
+    }
+
+    fn attempt<O: Operation>(
+        &mut self,
+        op: &mut O,
+        now: Utc,
+    ) -> std::result::Result<O::Out, Fault> {
+        let started = Instant::now();
+        let call = op.call();
+        let label = format!("{} {}", call.method, self.what(call.key));
+        let sent = call.body.map_or(0, <[u8]>::len);
+        let answer = self.send(&call, now);
+        let mut answer = answer.inspect_err(|e| {
+            self.setup
+                .progress
+                .debug(|| format!("{label}: {}", e.why()));
+        })?;
+        self.answered = true;
+        let status = answer.status;
+        let result = match status {
+            200..=299 => op.take(answer),
+            _ => Err(Fault::Refused(Box::new(refusal(&mut answer)))),
+        };
+        self.setup.progress.debug(|| {
+            let ms = started.elapsed().as_millis();
+            format!("{label}: {status}, {sent} bytes sent, {ms} ms")
+        });
+        result
+    }
+
+    /// Sign and send one request.
+    fn send(&mut self, call: &Call, now: Utc) -> std::result::Result<Answer, Fault> {
+        let setup = &mut self.setup;
+        let target = setup
+            .endpoint
+            .target(&setup.region, &setup.bucket, call.key, &call.query);
+        let body = call.body.unwrap_or_default();
+        let sha256 = call.sha256.unwrap_or_else(|| Sha256::digest(body).into());
+        let mut headers = call.headers.clone();
+        headers.extend(setup.headers.on(call.method, call.kind).cloned());
+        if call.method == "PUT" && call.key.is_some() && setup.endpoint.is_amazon() {
+            headers.push(("x-amz-checksum-sha256".into(), BASE64.encode(sha256)));
+        }
+        let v2 = setup.signature == Version::V2;
+        if call.body.is_some() && (call.md5 || self.send_md5 || v2) {
+            headers.push(("content-md5".into(), BASE64.encode(Md5::digest(body))));
+        }
+        let request = sign::Request {
+            method: call.method,
+            host: &target.host,
+            path: &target.path,
+            query: &call.query,
+            headers: &headers,
+            payload_sha256: &uri::hex(&sha256),
+            bucket_in_host: target.bucket_in_host.then_some(setup.bucket.as_str()),
+        };
+        let signature = sign::sign(
+            setup.signature,
+            &request,
+            &setup.credentials,
+            &setup.region,
+            now,
+        );
+        headers.extend(signature);
+        headers.push(("host".into(), target.host));
+        let out = Outgoing {
+            method: call.method,
+            url: &target.url,
+            headers: &headers,
+            body: call.body,
+            large: call.large,
+        };
+        setup.http.send(&out).map_err(|e| Fault::Broken {
+            why: e.why,
+            untrusted: e.untrusted,
+        })
+    }
+}
+
+impl Trial {
+    fn failure(&self, fault: &Fault, error: Error) -> Failure {
+        Failure {
+            refusal: match fault {
+                Fault::Refused(refusal) => Some((**refusal).clone()),
+                _ => None,
+            },
+            repeated: self.attempts > 1,
+            error,
+        }
+    }
+}
+
+/// Read what the server says of an error. A body that is cut off or is no XML
+/// leaves the status, which is enough to go on with.
+fn refusal(answer: &mut Answer) -> Refusal {
+    let status = answer.status;
+    let retry_after = answer
+        .header("retry-after")
+        .and_then(|v| v.trim().parse().ok());
+    let date = answer.header("date").and_then(Utc::parse_http);
+    let region = answer.header("x-amz-bucket-region").map(str::to_string);
+    let body = answer.read_bounded(xml::ERROR_LIMIT).unwrap_or_default();
+    let said = xml::error(&body).unwrap_or_else(|| Refusal {
+        message: plain_text(&body),
+        ..Refusal::default()
+    });
+    Refusal {
+        status,
+        region: region.filter(|r| xml::is_region(r)).or(said.region),
+        date,
+        retry_after: retry_after.map(Duration::from_secs),
+        code: said.code,
+        message: said.message,
+    }
+}
+
+/// The first words of an answer that is text but no S3 error.
+fn plain_text(body: &[u8]) -> String {
+    match std::str::from_utf8(body) {
+        Ok(text) if !text.trim_start().starts_with('<') => text.trim().chars().take(100).collect(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,333 @@
+//! What went wrong with a request, and what to do about it; pure.
+//!
+//! A [`Fault`] is one failed attempt. [`judge`] says whether to try again, to
+//! mend something first, or to give up, after the S3 API's list of error
+//! responses and what real servers make of it.
+
+use std::time::Duration;
+
+use crate::error::Exit;
+use crate::time::Utc;
+
+/// One failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// There was no answer, or it broke off.
+    Broken {
+        /// What happened.
+        why: String,
+        /// The server's certificate was refused.
+        untrusted: bool,
+    },
+    /// The server answered with an error.
+    Refused(Box<Refusal>),
+    /// The answer makes no sense, or its data is not what it must be.
+    Wrong {
+        /// What is wrong with it.
+        why: String,
+        /// What to leave with if it stays so.
+        exit: Exit,
+    },
+    /// Something that trying again cannot change.
+    Fatal(crate::error::Error),
+}
+
+/// An error answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// S3's error code, as `NoSuchBucket`; empty if there was none.
+    pub code: String,
+    /// The server's words; may be empty.
+    pub message: String,
+    /// The region that the server named.
+    pub region: Option<String>,
+    /// The server's clock.
+    pub date: Option<Utc>,
+    /// How long it asked us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// What to do about a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Wait, then try again.
+    Again,
+    /// Sign for this region, and try again.
+    Region(String),
+    /// Take the server's clock, and try again.
+    Clock(Utc),
+    /// Read the credentials again, and try again.
+    Credentials,
+    /// Send a Content-MD5 from now on, and try again.
+    Checksum,
+    /// Give up with this exit status.
+    Final(Exit),
+}
+
+/// Codes that mean: the same request may succeed later.
+const TRANSIENT: [&str; 14] = [
+    "SlowDown",
+    "SlowDownRead",
+    "SlowDownWrite",
+    "ServiceUnavailable",
+    "InternalError",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "OperationAborted",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "Busy",
+];
+
+/// What servers say when a body arrived other than it was signed.
+const DAMAGED: [&str; 5] = [
+    "BadDigest",
+    "InvalidDigest",
+    "XAmzContentSHA256Mismatch",
+    "XAmzContentChecksumMismatch",
+    "ContentSHA256Mismatch",
+];
+
+/// Codes of a request that was not signed to the server's liking.
+const UNSIGNED: [&str; 7] = [
+    "AccessDenied",
+    "SignatureDoesNotMatch",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "InvalidSecurity",
+    "AuthorizationHeaderMalformed",
+    "Unauthorized",
+];
+
+impl Fault {
+    /// For a message.
+    pub fn why(&self) -> String {
+        match self {
+            Fault::Broken { why, .. } | Fault::Wrong { why, .. } => why.clone(),
+            Fault::Refused(refusal) => refusal.why(),
+            Fault::Fatal(e) => e.why().to_string(),
+        }
+    }
+
+    /// A broken connection.
+    pub fn broken(why: impl std::fmt::Display) -> Fault {
+        Fault::Broken {
+            why: why.to_string(),
+            untrusted: false,
+        }
+    }
+
+    /// Data that arrived whole but wrong.
+    pub fn wrong(exit: Exit, why: impl std::fmt::Display) -> Fault {
+        Fault::Wrong {
+            why: why.to_string(),
+            exit,
+        }
+    }
+}
+
+impl Refusal {
+    /// `403 AccessDenied: the message`.
+    pub fn why(&self) -> String {
+        let mut why = self.status.to_string();
+        if !self.code.is_empty() {
+            why.push_str(&format!(" {}", self.code));
+        }
+        let message: String = self.message.trim().chars().take(300).collect();
+        if !message.is_empty() {
+            why.push_str(&format!(": {}", message.trim_end_matches('.')));
+        }
+        why
+    }
+
+    /// Whether it says that the object (not the bucket) does not exist. Some
+    /// servers confuse the two; callers that must know ask for the bucket.
+    pub fn no_such_key(&self) -> bool {
+        self.status == 404 && self.code != "NoSuchBucket"
+    }
+}
+
+/// Decide. `region` is the one signed for, `now` the time that was signed.
+pub fn judge(fault: &Fault, region: &str, now: Utc) -> Verdict {
+    match fault {
+        Fault::Broken { untrusted, .. } => match untrusted {
+            true => Verdict::Final(Exit::Unavailable),
+            false => Verdict::Again,
+        },
+        Fault::Wrong { .. } => Verdict::Again,
+        Fault::Fatal(e) => Verdict::Final(e.exit()),
+        Fault::Refused(refusal) => judge_refusal(refusal, region, now),
+    }
+}
+
+fn judge_refusal(r: &Refusal, region: &str, now: Utc) -> Verdict {
+    let code = r.code.as_str();
+    let misdirected = matches!(r.status, 301 | 302 | 307 | 308)
+        || matches!(code, "AuthorizationHeaderMalformed" | "PermanentRedirect")
+        || (r.status == 400 && r.region.is_some());
+    if misdirected {
+        if let Some(other) = r.region.as_ref().filter(|other| *other != region) {
+            return Verdict::Region(other.clone());
+        }
+    }
+    let refused = matches!(r.status, 400 | 401 | 403);
+    let skewed = r.date.filter(|date| (date.0 - now.0).abs() > 300);
+    let blamed = code == "RequestTimeTooSkewed" || UNSIGNED.contains(&code) || code.is_empty();
+    if let (true, true, Some(date)) = (refused, blamed, skewed) {
+        return Verdict::Clock(date);
+    }
+    if matches!(
+        code,
+        "ExpiredToken" | "TokenRefreshRequired" | "RequestExpired"
+    ) {
+        return Verdict::Credentials;
+    }
+    let wants_md5 = r.message.contains("Content-MD5") || r.message.contains("checksum");
+    if r.status == 400 && (code == "MissingContentMD5" || (code == "InvalidRequest" && wants_md5)) {
+        return Verdict::Checksum;
+    }
+    let passing = matches!(r.status, 408 | 425 | 429 | 500 | 502..=599);
+    if passing || TRANSIENT.contains(&code) || DAMAGED.contains(&code) {
+        return Verdict::Again;
+    }
+    Verdict::Final(match (r.status, code) {
+        (_, "NoSuchBucket") | (404, _) => Exit::Missing,
+        (_, "BucketAlreadyExists" | "BucketAlreadyOwnedByYou") => Exit::Exists,
+        (_, "InvalidObjectState") => Exit::Unavailable,
+        (_, code) if UNSIGNED.contains(&code) => Exit::Denied,
+        (401 | 403, _) => Exit::Denied,
+        (301 | 302 | 307 | 308, _) | (_, "InvalidBucketName") => Exit::Config,
+        _ => Exit::Unavailable,
+    })
+}
+
+/// Full jitter, as Amazon's architecture blog has it: anything up to a bound
+/// that doubles with each of `attempt` failures (from 0), to 30 seconds at
+/// most. `random` is evenly distributed. A server's own wish comes on top.
+pub fn backoff(attempt: u32, random: u64, wish: Option<Duration>) -> Duration {
+    const FIRST: u64 = 200;
+    const MOST: u64 = 30_000;
+    let bound = (FIRST << attempt.min(20)).min(MOST);
+    let jitter = Duration::from_millis(random % (bound + 1));
+    let wish = wish.unwrap_or_default().min(Duration::from_secs(300));
+    wish + jitter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: &str) -> Refusal {
+        Refusal {
+            status,
+            code: code.into(),
+            ..Refusal::default()
+        }
+    }
+
+    fn verdict(refusal: Refusal) -> Verdict {
+        judge(
+            &Fault::Refused(Box::new(refusal)),
+            "us-east-1",
+            Utc(1_000_000),
+        )
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again() {
+        for (status, code) in [
+            (503, "SlowDown"),
+            (500, "InternalError"),
+            (429, ""),
+            (400, "RequestTimeout"),
+            (400, "BadDigest"),
+            (409, "ConditionalRequestConflict"),
+            (200, "InternalError"),
+            (599, ""),
+        ] {
+            assert_eq!(
+                verdict(refused(status, code)),
+                Verdict::Again,
+                "{status} {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_will_not_pass_is_final() {
+        for (status, code, exit) in [
+            (403, "AccessDenied", Exit::Denied),
+            (403, "SignatureDoesNotMatch", Exit::Denied),
+            (404, "NoSuchBucket", Exit::Missing),
+            (404, "", Exit::Missing),
+            (501, "NotImplemented", Exit::Unavailable),
+            (400, "InvalidArgument", Exit::Unavailable),
+            (301, "PermanentRedirect", Exit::Config),
+            (409, "BucketAlreadyExists", Exit::Exists),
+            (412, "PreconditionFailed", Exit::Unavailable),
+        ] {
+            assert_eq!(
+                verdict(refused(status, code)),
+                Verdict::Final(exit),
+                "{status} {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_can_be_mended_is_mended_once() {
+        let elsewhere = Refusal {
+            region: Some("eu-west-1".into()),
+            ..refused(400, "AuthorizationHeaderMalformed")
+        };
+        assert_eq!(verdict(elsewhere), Verdict::Region("eu-west-1".into()));
+        let here = Refusal {
+            region: Some("us-east-1".into()),
+            ..refused(400, "AuthorizationHeaderMalformed")
+        };
+        assert_eq!(verdict(here), Verdict::Final(Exit::Denied));
+        let late = Refusal {
+            date: Some(Utc(1_003_600)),
+            ..refused(403, "RequestTimeTooSkewed")
+        };
+        assert_eq!(verdict(late.clone()), Verdict::Clock(Utc(1_003_600)));
+        let in_time = judge(&Fault::Refused(Box::new(late)), "us-east-1", Utc(1_003_600));
+        assert_eq!(in_time, Verdict::Final(Exit::Denied));
+        assert_eq!(verdict(refused(400, "ExpiredToken")), Verdict::Credentials);
+        let unlocked = Refusal {
+            message: "Content-MD5 OR x-amz-checksum- HTTP header is required".into(),
+            ..refused(400, "InvalidRequest")
+        };
+        assert_eq!(verdict(unlocked), Verdict::Checksum);
+    }
+
+    #[test]
+    fn backoff_is_bounded() {
+        for attempt in 0..100 {
+            let bound = Duration::from_millis((200u64 << attempt.min(8)).min(30_000));
+            assert!(backoff(attempt, u64::MAX, None) <= bound);
+            assert!(backoff(attempt, u64::from(attempt) * 7919, None) <= bound);
+        }
+        let wish = Some(Duration::from_secs(86400));
+        assert!(backoff(0, 0, wish) <= Duration::from_secs(301));
+        assert_eq!(
+            backoff(3, 0, Some(Duration::from_secs(7))),
+            Duration::from_secs(7)
+        );
+    }
+
+    #[test]
+    fn messages_name_status_code_and_reason() {
+        let refusal = Refusal {
+            message: "Access Denied.".into(),
+            ..refused(403, "AccessDenied")
+        };
+        assert_eq!(refusal.why(), "403 AccessDenied: Access Denied");
+        assert_eq!(refused(502, "").why(), "502");
+    }
+}

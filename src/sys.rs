@@ -1,0 +1,250 @@
+//! What the operating system offers beyond std, and the only `unsafe` code.
+//!
+//! Signals (handlers set a flag, nothing else), the standard descriptors as
+//! plain files (std's own stdin reads ahead, which would lose data once
+//! processes share it), poll(2), and the terminal. POSIX throughout; what only
+//! one system has is marked. Nothing here prints or knows of S3.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
+
+use crate::error::{Error, Exit, Result};
+
+static STOP: AtomicI32 = AtomicI32::new(0);
+static INFO: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn on_stop(signal: libc::c_int) {
+    STOP.store(signal, Ordering::Relaxed);
+}
+
+extern "C" fn on_info(_: libc::c_int) {
+    INFO.store(true, Ordering::Relaxed);
+}
+
+extern "C" fn on_alarm(_: libc::c_int) {}
+
+/// Install the handlers: SIGINT, SIGTERM and SIGHUP ask for a stop, SIGINFO
+/// (where there is one) and SIGUSR1 for a status line. A signal that was
+/// ignored when we started, as nohup(1) and background jobs do, stays so.
+/// No SA_RESTART: a blocked call must return and let the flags be seen.
+pub fn catch_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        if !is_ignored(signal) {
+            handle(signal, on_stop);
+        }
+    }
+    handle(libc::SIGUSR1, on_info);
+    #[cfg(any(target_os = "freebsd", target_os = "macos"))]
+    handle(libc::SIGINFO, on_info);
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut old = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a null new action only asks; `old` is large enough and, being
+    // plain data that was zeroed, is initialised whatever the call does.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), old.as_mut_ptr()) == 0
+            && old.assume_init().sa_sigaction == libc::SIG_IGN
+    }
+}
+
+fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: all-zero is a valid sigaction (no flags, empty mask), and the
+    // handlers only store to atomics, which is async-signal-safe.
+    unsafe {
+        (*action.as_mut_ptr()).sa_sigaction = handler as *const () as libc::sighandler_t;
+        libc::sigaction(signal, action.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+/// The signal that asked us to stop, if one did.
+pub fn stop_signal() -> Option<i32> {
+    match STOP.load(Ordering::Relaxed) {
+        0 => None,
+        signal => Some(signal),
+    }
+}
+
+/// From here on signals change nothing any more (the commit was seen).
+pub fn ignore_stop() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: SIG_IGN is a valid disposition for these signals.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    STOP.store(0, Ordering::Relaxed);
+}
+
+/// Whether a status line was asked for since the last call.
+pub fn take_info() -> bool {
+    INFO.swap(false, Ordering::Relaxed)
+}
+
+/// Interrupt blocked calls once a second, so that a meter can be redrawn.
+pub fn start_ticking() {
+    handle(libc::SIGALRM, on_alarm);
+    let second = libc::timeval {
+        tv_sec: 1,
+        tv_usec: 0,
+    };
+    let timer = libc::itimerval {
+        it_interval: second,
+        it_value: second,
+    };
+    // SAFETY: `timer` outlives the call; the old value is not asked for.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
+}
+
+/// The name of a signal that [`stop_signal`] can report.
+pub fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGINT => "SIGINT",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGHUP => "SIGHUP",
+        _ => "signal",
+    }
+}
+
+/// The arguments behind the program's name. 64 if one is not UTF-8: names of
+/// streams and buckets are text.
+pub fn arguments() -> Result<Vec<String>> {
+    let text = |arg: std::ffi::OsString| {
+        arg.into_string().map_err(|arg| {
+            let what = arg.to_string_lossy().into_owned();
+            Error::new(Exit::Usage, what, "not UTF-8")
+        })
+    };
+    std::env::args_os().skip(1).map(text).collect()
+}
+
+/// Standard input or output as an unbuffered file that waits where an
+/// inherited non-blocking descriptor would fail with EAGAIN.
+pub struct Stream(File);
+
+/// Standard input. Call once.
+pub fn stdin() -> Stream {
+    // SAFETY: descriptor 0 is open (std opens /dev/null in place of a closed
+    // one before main) and nothing else in the program uses it.
+    Stream(unsafe { File::from_raw_fd(libc::STDIN_FILENO) })
+}
+
+/// Standard output. Call once.
+pub fn stdout() -> Stream {
+    // SAFETY: as for stdin, with descriptor 1.
+    Stream(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) })
+}
+
+impl Stream {
+    /// Close it, and report what only close(2) says: a full quota or a lost
+    /// server on some network file systems.
+    pub fn close(self) -> io::Result<()> {
+        let fd = self.0.into_raw_fd();
+        // SAFETY: we own `fd` and give it up here.
+        match unsafe { libc::close(fd) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Whether it is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        io::IsTerminal::is_terminal(&self.0)
+    }
+
+    /// Linux: a larger pipe means fewer turns between its two processes.
+    /// Elsewhere, and where stdin is no pipe, nothing happens.
+    pub fn widen_pipe(&self) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: F_SETPIPE_SZ takes an int and touches no memory of ours.
+        unsafe {
+            libc::fcntl(self.0.as_raw_fd(), libc::F_SETPIPE_SZ, 1 << 20);
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buf) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                wait(self.0.as_raw_fd(), libc::POLLIN)?;
+                Err(io::ErrorKind::Interrupted.into())
+            }
+            result => result,
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self.0.write(buf) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                wait(self.0.as_raw_fd(), libc::POLLOUT)?;
+                Err(io::ErrorKind::Interrupted.into())
+            }
+            result => result,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn wait(fd: RawFd, events: libc::c_short) -> io::Result<()> {
+    let mut poll = libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    };
+    // SAFETY: one valid pollfd, and the count says so.
+    match unsafe { libc::poll(&mut poll, 1, -1) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Sleep, but no longer than until the next signal (std's sleep goes on).
+pub fn pause(time: Duration) {
+    let ms = time.as_millis().min(i32::MAX as u128) as libc::c_int;
+    // SAFETY: no descriptors are passed, so the pointer is not read.
+    unsafe { libc::poll(std::ptr::null_mut(), 0, ms) };
+}
+
+/// Whether stderr is a terminal and we are in its foreground, where a meter
+/// disturbs nobody.
+pub fn owns_terminal() -> bool {
+    // SAFETY: calls that take and return plain integers.
+    unsafe {
+        libc::isatty(libc::STDERR_FILENO) == 1
+            && libc::tcgetpgrp(libc::STDERR_FILENO) == libc::getpgrp()
+    }
+}
+
+/// Columns of the terminal behind stderr; 80 if it does not say.
+pub fn terminal_width() -> usize {
+    let mut size = MaybeUninit::<libc::winsize>::zeroed();
+    // SAFETY: TIOCGWINSZ fills a winsize, which is plain data.
+    let known = unsafe {
+        libc::ioctl(libc::STDERR_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr()) == 0
+            && (*size.as_ptr()).ws_col > 0
+    };
+    // SAFETY: zeroed above, so initialised in any case.
+    let size = unsafe { size.assume_init() };
+    if known { size.ws_col as usize } else { 80 }
+}
+
+/// Unpredictable bytes from the system.
+pub fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Write to stderr, whole if it can be; there is nowhere to report a failure.
+pub fn to_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

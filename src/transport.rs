@@ -1,0 +1,413 @@
+//! The TCP connection beneath ureq: a connector of our own in its chain.
+//!
+//! It does three things that ureq's does not. An answer that a server sends
+//! while our body is still going out, and then closes, is read instead of
+//! lost. The body of a large answer is lent out to be read from the socket
+//! straight into its block, without a copy through ureq's buffer. And a call
+//! that a signal interrupts asks whether to go on. It knows nothing of S3, and
+//! of HTTP only where a response's head ends and what its Content-Length is.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ureq::Error;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+};
+
+/// Asked after every interrupted call: true means give up.
+pub type Pulse = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// How much is read at once while a head is awaited that will lend its body.
+const HEAD_READ: usize = 8 << 10;
+
+/// What the connections and their user share.
+#[derive(Default)]
+pub struct Shared {
+    /// Lend the body of the next answer that allows it.
+    pub lend: AtomicBool,
+    /// The body lent out by the last answer.
+    pub loan: Mutex<Option<Loan>>,
+    /// Connections made before this counter moved are not used again.
+    pub generation: AtomicU64,
+}
+
+/// Opens plain TCP connections; TLS and proxies are chained around it.
+pub struct TcpConnector {
+    /// Shared with the connections.
+    pub shared: Arc<Shared>,
+    /// See [`Pulse`].
+    pub pulse: Pulse,
+}
+
+impl std::fmt::Debug for TcpConnector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TcpConnector")
+    }
+}
+
+impl<In: Transport> Connector<In> for TcpConnector {
+    type Out = Either<In, Tcp>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        if let Some(tunnel) = chained {
+            return Ok(Some(Either::A(tunnel)));
+        }
+        let limit = details.timeout.not_zero().map(|d| *d);
+        let stream = connect(&details.addrs, limit)?;
+        stream.set_nodelay(true)?;
+        let config = details.config;
+        Ok(Some(Either::B(Tcp {
+            stream: Arc::new(stream),
+            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
+            shared: self.shared.clone(),
+            pulse: self.pulse.clone(),
+            generation: self.shared.generation.load(Ordering::Relaxed),
+            lent: Arc::default(),
+            write_failed: false,
+        })))
+    }
+}
+
+/// Try each address in turn, dividing the time among those that are left.
+fn connect(addrs: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpStream> {
+    let end = limit.map(|limit| Instant::now() + limit);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (i, addr) in addrs.iter().enumerate() {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let share = left.map(|l| (l / (addrs.len() - i) as u32).max(Duration::from_millis(10)));
+        let attempt = match share {
+            Some(share) => TcpStream::connect_timeout(addr, share),
+            None => TcpStream::connect(addr),
+        };
+        match attempt {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+/// No body is lent, or it was read to its end.
+const SETTLED: u8 = 0;
+/// A body is lent: the next bytes on the socket belong to the borrower.
+const LENT: u8 = 1;
+/// A loan was given up half way: the connection cannot be used again.
+const SPOILT: u8 = 2;
+
+/// A connection.
+pub struct Tcp {
+    stream: Arc<TcpStream>,
+    buffers: LazyBuffers,
+    shared: Arc<Shared>,
+    pulse: Pulse,
+    generation: u64,
+    lent: Arc<AtomicU8>,
+    write_failed: bool,
+}
+
+impl std::fmt::Debug for Tcp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tcp").field(&self.stream).finish()
+    }
+}
+
+impl Tcp {
+    /// After the head of an answer whose body may be lent: keep what was read
+    /// of the body for the borrower, and show ureq an answer without a body.
+    /// Returns how much of `input` is the head, or None if ureq is to have all.
+    fn lend_body(&self, input: &mut [u8]) -> Option<usize> {
+        let head_len = find(input, b"\r\n\r\n")? + 4;
+        let (head, body) = input.split_at_mut(head_len);
+        let length = blank_content_length(head)?;
+        let ready = body
+            .len()
+            .min(usize::try_from(length).unwrap_or(usize::MAX));
+        self.lent.store(LENT, Ordering::Relaxed);
+        let loan = Loan {
+            stream: self.stream.clone(),
+            ready: body[..ready].to_vec(),
+            taken: 0,
+            left: length,
+            pulse: self.pulse.clone(),
+            lent: self.lent.clone(),
+        };
+        *self.shared.loan.lock().ok()? = Some(loan);
+        Some(head_len)
+    }
+}
+
+impl Transport for Tcp {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if self.write_failed {
+            return Ok(());
+        }
+        let timeout = timeout.for_write();
+        let limit = timeout.not_zero().map(|d| *d);
+        self.stream.set_write_timeout(limit)?;
+        let mut rest = &self.buffers.output()[..amount];
+        while !rest.is_empty() {
+            let mut stream = &*self.stream;
+            match patiently(limit, &self.pulse, || stream.write(rest)) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(n) => rest = &rest[n..],
+                // The server has stopped listening. It may have said why.
+                Err(e) if is_closed(&e) => {
+                    self.write_failed = true;
+                    return Ok(());
+                }
+                Err(e) if e.kind() == io::ErrorKind::TimedOut => {
+                    self.write_failed = has_input(&self.stream);
+                    match self.write_failed {
+                        true => return Ok(()),
+                        false => return Err(Error::Timeout(timeout.reason)),
+                    }
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = timeout.for_read();
+        let limit = timeout.not_zero().map(|d| *d);
+        self.stream.set_read_timeout(limit)?;
+        let lend = self.shared.lend.load(Ordering::Relaxed);
+        let had = self.buffers.input().len();
+        let space = self.buffers.input_append_buf();
+        let most = if lend {
+            space.len().min(HEAD_READ)
+        } else {
+            space.len()
+        };
+        let mut stream = &*self.stream;
+        let space = &mut space[..most];
+        let mut n = match patiently(limit, &self.pulse, || stream.read(space)) {
+            Err(e) if e.kind() == io::ErrorKind::TimedOut => {
+                return Err(Error::Timeout(timeout.reason));
+            }
+            result => result?,
+        };
+        // A head that comes in several reads is not worth the trouble.
+        if lend && had == 0 {
+            let mut input = space[..n].to_vec();
+            if let Some(head) = self.lend_body(&mut input) {
+                self.buffers.input_append_buf()[..head].copy_from_slice(&input[..head]);
+                n = head;
+            }
+            self.shared.lend.store(false, Ordering::Relaxed);
+        }
+        self.buffers.input_appended(n);
+        Ok(n > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        let current = self.shared.generation.load(Ordering::Relaxed) == self.generation;
+        match self.lent.load(Ordering::Relaxed) {
+            _ if !current || self.write_failed => false,
+            LENT => true,
+            SETTLED => is_idle(&self.stream),
+            _ => false,
+        }
+    }
+}
+
+/// The body of an answer, read from the socket itself.
+pub struct Loan {
+    stream: Arc<TcpStream>,
+    ready: Vec<u8>,
+    taken: usize,
+    left: u64,
+    pulse: Pulse,
+    lent: Arc<AtomicU8>,
+}
+
+impl Loan {
+    /// The body's length, before anything was read of it.
+    pub fn length(&self) -> u64 {
+        self.left
+    }
+}
+
+impl Read for Loan {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let want = buf
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let n = if self.taken < self.ready.len() {
+            let n = want.min(self.ready.len() - self.taken);
+            buf[..n].copy_from_slice(&self.ready[self.taken..self.taken + n]);
+            self.taken += n;
+            n
+        } else if want > 0 {
+            let limit = self.stream.read_timeout()?;
+            let mut stream = &*self.stream;
+            patiently(limit, &self.pulse, || stream.read(&mut buf[..want]))?
+        } else {
+            0
+        };
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let state = if self.left == 0 { SETTLED } else { SPOILT };
+        self.lent.store(state, Ordering::Relaxed);
+    }
+}
+
+/// Repeat a call that signals interrupt until it succeeds, fails, or `limit`
+/// is over (TimedOut). A pulse that says to give up ends it too.
+fn patiently(
+    limit: Option<Duration>,
+    pulse: &Pulse,
+    mut call: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
+    let start = Instant::now();
+    loop {
+        let kind = match call() {
+            Ok(n) => return Ok(n),
+            Err(e) => match e.kind() {
+                io::ErrorKind::Interrupted => io::ErrorKind::Interrupted,
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => io::ErrorKind::TimedOut,
+                _ => return Err(e),
+            },
+        };
+        if pulse() {
+            // Not Interrupted: std and rustls would simply try again.
+            return Err(io::Error::other("interrupted"));
+        }
+        let over = limit.is_some_and(|limit| start.elapsed() >= limit);
+        if kind == io::ErrorKind::TimedOut || over {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+fn is_closed(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+    )
+}
+
+/// What a look at the socket finds, without waiting: Some(0) at its end.
+fn peek(stream: &TcpStream) -> Option<usize> {
+    stream.set_nonblocking(true).ok()?;
+    let found = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).ok()?;
+    match found {
+        Ok(n) => Some(n),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+        Err(_) => Some(0),
+    }
+}
+
+/// Open and silent, as a connection between two requests must be.
+fn is_idle(stream: &TcpStream) -> bool {
+    peek(stream).is_none()
+}
+
+fn has_input(stream: &TcpStream) -> bool {
+    peek(stream).is_some_and(|n| n > 0)
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|w| w == what)
+}
+
+/// In the head of a 200 or 206 with a body of known length: overwrite the
+/// Content-Length with zeros, so that no body is expected, and return it.
+fn blank_content_length(head: &mut [u8]) -> Option<u64> {
+    let text = std::str::from_utf8(head).ok()?;
+    let status = text.split(' ').nth(1)?;
+    if !text.starts_with("HTTP/1.1 ") || !matches!(status, "200" | "206") {
+        return None;
+    }
+    let mut found = None;
+    let mut at = 0;
+    for line in text.split("\r\n") {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        if name.eq_ignore_ascii_case("transfer-encoding") {
+            return None;
+        }
+        if name.eq_ignore_ascii_case("content-length") {
+            let digits = value.trim();
+            let start = at + line.len() - value.trim_start().len();
+            if found.is_some() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            found = Some((start..start + digits.len(), digits.parse::<u64>().ok()?));
+        }
+        at += line.len() + 2;
+    }
+    let (place, length) = found?;
+    head[place].fill(b'0');
+    Some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blanked(head: &str) -> (Option<u64>, String) {
+        let mut bytes = head.as_bytes().to_vec();
+        let length = blank_content_length(&mut bytes);
+        (length, String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn lends_only_bodies_of_known_length() {
+        let (length, head) = blanked("HTTP/1.1 200 OK\r\nA: b\r\nContent-Length:  123 \r\n\r\n");
+        assert_eq!(length, Some(123));
+        assert_eq!(
+            head,
+            "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length:  000 \r\n\r\n"
+        );
+        let (length, _) = blanked("HTTP/1.1 206 Partial Content\r\ncontent-length:7\r\n\r\n");
+        assert_eq!(length, Some(7));
+        for head in [
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Length: 9\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: -9\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "\u{fffd}\r\n\r\n",
+        ] {
+            assert_eq!(blanked(head), (None, head.to_string()));
+        }
+    }
+
+    #[test]
+    fn tries_every_address() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let closed = {
+            let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            gone.local_addr().unwrap()
+        };
+        let limit = Some(Duration::from_secs(5));
+        assert!(connect(&[closed, good], limit).is_ok());
+        let refused = connect(&[closed], limit).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}
