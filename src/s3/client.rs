@@ -206,9 +206,13 @@ impl Client {
     }
 
     fn what(&self, key: Option<&str>) -> String {
+        format!("{}: {}", self.setup.command, self.object(key))
+    }
+
+    fn object(&self, key: Option<&str>) -> String {
         match key {
-            Some(key) => format!("{}: {}/{key}", self.setup.command, self.setup.bucket),
-            None => format!("{}: {}", self.setup.command, self.setup.bucket),
+            Some(key) => format!("{}/{key}", self.setup.bucket),
+            None => self.setup.bucket.clone(),
         }
     }
 
@@ -234,9 +238,6 @@ impl Client {
                 .check()
                 .map_err(|e| trial.failure(&fault, e))?;
             let verdict = judge(&fault, &self.setup.region, signed_at);
-            self.setup
-                .progress
-                .debug(|| format!("{what}: {}: {verdict:?}", fault.why()));
             if trial.mends < MENDS && self.mend(&verdict, signed_at) {
                 trial.mends += 1;
                 continue;
@@ -375,7 +376,7 @@ impl Client {
     ) -> std::result::Result<O::Out, Fault> {
         let started = Instant::now();
         let call = op.call();
-        let label = format!("{} {}", call.method, self.what(call.key));
+        let label = format!("{} {}", call.method, self.object(call.key));
         let sent = call.body.map_or(0, <[u8]>::len);
         let answer = self.send(&call, now);
         let mut answer = answer.inspect_err(|e| {
@@ -391,7 +392,12 @@ impl Client {
         };
         self.setup.progress.debug(|| {
             let ms = started.elapsed().as_millis();
-            format!("{label}: {status}, {sent} bytes sent, {ms} ms")
+            let end = match &result {
+                Ok(_) => format!("{status}"),
+                Err(Fault::Refused(refusal)) => refusal.why(),
+                Err(fault) => format!("{status}, but {}", fault.why()),
+            };
+            format!("{label}: {end} ({sent} bytes sent, {ms} ms)")
         });
         result
     }
