@@ -6,22 +6,30 @@
 //! byte it had.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::chunk::PIECE;
+use crate::chunk::{Block, PIECE};
 use crate::error::{Exit, Result};
-use crate::http::Answer;
+use crate::http::{Answer, Payload};
 use crate::key::{self, Keys, Name, UploadId};
 use crate::manifest::BlockRef;
 use crate::s3::{Call, Client, Condition, Failure, Fault, Kind, Operation, Put};
 
-/// Store a block. Storing it again does no harm: the key says what is in it.
-pub fn store(client: &mut Client, key: &str, bytes: &[u8], sha256: key::Sha256) -> Result<()> {
+/// Store the first `length` bytes of a block. Storing it again does no harm:
+/// the key says what is in it.
+pub fn store(
+    client: &mut Client,
+    key: &str,
+    block: &Arc<Block>,
+    length: usize,
+    sha256: key::Sha256,
+) -> Result<()> {
     let put = client.run(&mut Put {
         key,
         kind: Kind::Block,
-        body: bytes,
+        body: Payload::Block(block, length),
         sha256: Some(sha256),
         condition: Condition::None,
     });
@@ -42,6 +50,7 @@ pub fn fetch(
         key: &key,
         buffer: &mut buffer[..block.length as usize],
         have: 0,
+        hashed: 0,
         hasher: Sha256::new(),
         sha256: block.sha256,
     })
@@ -52,13 +61,14 @@ struct Fetch<'a> {
     key: &'a str,
     buffer: &'a mut [u8],
     have: usize,
+    hashed: usize,
     hasher: Sha256,
     sha256: key::Sha256,
 }
 
 impl Fetch<'_> {
     fn start_over(&mut self) {
-        self.have = 0;
+        (self.have, self.hashed) = (0, 0);
         self.hasher.reset();
     }
 
@@ -113,20 +123,23 @@ impl Operation for Fetch<'_> {
     fn take(&mut self, mut answer: Answer) -> std::result::Result<(), Fault> {
         self.place(&answer)?;
         while self.have < self.buffer.len() {
-            let end = self.buffer.len().min(self.have + PIECE);
-            let piece = &mut self.buffer[self.have..end];
-            match answer.read(piece).map_err(Fault::broken)? {
+            let end = self.buffer.len().min(self.hashed + PIECE);
+            match answer
+                .read(&mut self.buffer[self.have..end])
+                .map_err(Fault::broken)?
+            {
                 0 => return Err(Fault::broken("the answer broke off")),
-                n => {
-                    self.hasher.update(&piece[..n]);
-                    self.have += n;
-                }
+                n => self.have += n,
+            }
+            if self.have == end {
+                self.hasher.update(&self.buffer[self.hashed..end]);
+                self.hashed = end;
             }
         }
         // Reading to the end is what gives the connection back, too.
         let more = answer.read(&mut [0]).map_err(Fault::broken)? > 0;
         let found: key::Sha256 = self.hasher.finalize_reset().into();
-        self.have = 0;
+        (self.have, self.hashed) = (0, 0);
         match found == self.sha256 && !more {
             true => Ok(()),
             false => Err(self.wrong("the data is not what was stored: wrong SHA-256")),

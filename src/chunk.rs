@@ -6,9 +6,9 @@
 
 use std::io::{self, Read};
 
-/// Bytes that are read and hashed at a time: small enough to be hashed while
-/// still in the processor's cache.
-pub const PIECE: usize = 256 << 10;
+/// Bytes that are gathered before they are hashed: few enough to be in the
+/// processor's cache still, and enough not to switch between the two often.
+pub const PIECE: usize = 1 << 20;
 
 const PAGE: usize = 4096;
 
@@ -34,35 +34,42 @@ impl Block {
     }
 
     /// All of it.
-    pub fn bytes(&mut self) -> &mut [u8] {
+    pub fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..self.start + self.size]
+    }
+
+    /// All of it, to be filled.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..self.start + self.size]
     }
 }
 
 /// Fill `block` from `input` until it is full or the stream ends, and return
-/// how many bytes there are. `each` sees every piece as it arrives;
-/// `interrupted` is asked after each piece and each interrupted call, and ends
-/// the reading with its error.
+/// how many bytes there are. `each` sees all of them, a piece at a time and in
+/// order; `interrupted` is asked after each read and each interrupted call,
+/// and ends the reading with its error.
 pub fn fill<E: From<io::Error>>(
     input: &mut impl Read,
     block: &mut [u8],
     mut each: impl FnMut(&[u8]),
     mut interrupted: impl FnMut() -> Result<(), E>,
 ) -> Result<usize, E> {
-    let mut filled = 0;
+    let (mut filled, mut seen) = (0, 0);
     while filled < block.len() {
-        let end = block.len().min(filled + PIECE);
+        let end = block.len().min(seen + PIECE);
         match input.read(&mut block[filled..end]) {
             Ok(0) => break,
-            Ok(n) => {
-                each(&block[filled..filled + n]);
-                filled += n;
-            }
+            Ok(n) => filled += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e.into()),
         }
+        if filled == end {
+            each(&block[seen..end]);
+            seen = end;
+        }
         interrupted()?;
     }
+    each(&block[seen..filled]);
     Ok(filled)
 }
 
@@ -95,7 +102,7 @@ mod tests {
         loop {
             let n = fill(
                 &mut input,
-                block.bytes(),
+                block.bytes_mut(),
                 |p| seen.extend(p),
                 || Ok::<(), io::Error>(()),
             )
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn blocks_start_on_a_page() {
-        let mut block = Block::new(65536);
+        let block = Block::new(65536);
         assert_eq!(block.bytes().as_ptr() as usize % PAGE, 0);
         assert_eq!(block.bytes().len(), 65536);
     }

@@ -5,6 +5,7 @@
 //! a commit that was not seen, nor a failure for one that was.
 
 use crate::error::{Error, Exit, Result};
+use crate::http::Payload;
 use crate::key::{Keys, Name, UploadId};
 use crate::manifest::{MANIFEST_LIMIT, Manifest};
 use crate::s3::{Client, Condition, Failure, Get, Kind, Put, backoff};
@@ -137,7 +138,7 @@ fn send(
     client.run(&mut Put {
         key: &keys.manifest(&manifest.name),
         kind: Kind::Manifest,
-        body: text.as_bytes(),
+        body: Payload::Bytes(text.as_bytes()),
         sha256: None,
         condition,
     })

@@ -35,8 +35,15 @@ pub fn download(
     let mut written = 0;
     let done = each_index(client, keys, &manifest, |client, blocks| {
         for block in blocks {
-            block::fetch(client, keys, name, &manifest.upload, &block, buffer.bytes())
-                .map_err(|f| lost(client, keys, &manifest, f))?;
+            block::fetch(
+                client,
+                keys,
+                name,
+                &manifest.upload,
+                &block,
+                buffer.bytes_mut(),
+            )
+            .map_err(|f| lost(client, keys, &manifest, f))?;
             let bytes = &buffer.bytes()[..block.length as usize];
             write_all(client, &mut output, bytes)?;
             written += block.length;

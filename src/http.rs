@@ -17,12 +17,17 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 use ureq::{Agent, AsSendBody, Body, Timeout};
 
+use crate::chunk::Block;
 use crate::error::{Error, Exit, Result};
 use crate::transport::{Loan, Pulse, Shared, TcpConnector};
 
 /// Large writes, since a block goes out in one piece.
 const OUTPUT_BUFFER: usize = 1 << 20;
 const INPUT_BUFFER: usize = 64 << 10;
+
+/// How long an idle connection is trusted: routers forget older ones without
+/// a word, which would cost a stall.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Where systems keep the certificates that they trust, in one file.
 const CA_FILES: [&str; 5] = [
@@ -53,7 +58,31 @@ pub struct Http {
     agent: Agent,
     shared: Arc<Shared>,
     stall: Duration,
-    may_lend: bool,
+    /// Whether blocks may pass by ureq: not where TLS or a proxy's tunnel lies
+    /// between it and the socket.
+    bypass: bool,
+}
+
+/// The body of a request.
+#[derive(Clone, Copy)]
+pub enum Payload<'a> {
+    /// There is none, and no Content-Length is sent.
+    None,
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// So many bytes of a block, which go out uncopied if possible.
+    Block(&'a Arc<Block>, usize),
+}
+
+impl Payload<'_> {
+    /// The bytes; none if there are none.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Payload::None => &[],
+            Payload::Bytes(bytes) => bytes,
+            Payload::Block(block, length) => &block.bytes()[..*length],
+        }
+    }
 }
 
 /// A request: everything is sent as it is given.
@@ -64,8 +93,8 @@ pub struct Outgoing<'a> {
     pub url: &'a str,
     /// All headers but Content-Length.
     pub headers: &'a [(String, String)],
-    /// The body; None sends no Content-Length.
-    pub body: Option<&'a [u8]>,
+    /// The body.
+    pub body: Payload<'a>,
     /// The answer is large: read its body past ureq's buffer if possible.
     pub large: bool,
 }
@@ -111,7 +140,7 @@ impl Http {
             .output_buffer_size(OUTPUT_BUFFER)
             .input_buffer_size(INPUT_BUFFER)
             .max_idle_connections(2)
-            .max_idle_age(Duration::from_secs(3600))
+            .max_idle_age(IDLE)
             .timeout_connect(Some(settings.stall.min(Duration::from_secs(30))))
             .timeout_per_read(Some(settings.stall))
             .timeout_per_write(Some(settings.stall));
@@ -119,7 +148,7 @@ impl Http {
             config = config.tls_config(tls_config(settings.ca_file)?);
         }
         let config = config.build();
-        let may_lend = !settings.tls && config.proxy().is_none();
+        let bypass = !settings.tls && config.proxy().is_none();
         let tcp = TcpConnector {
             shared: shared.clone(),
             pulse: settings.pulse,
@@ -132,7 +161,7 @@ impl Http {
             agent: Agent::with_parts(config, chain, DefaultResolver::default()),
             shared,
             stall: settings.stall,
-            may_lend,
+            bypass,
         })
     }
 
@@ -141,14 +170,19 @@ impl Http {
     /// The previous answer must have been dropped: its connection is taken
     /// again if it was read to its end.
     pub fn send(&mut self, out: &Outgoing) -> std::result::Result<Answer, HttpError> {
-        self.shared
-            .lend
-            .store(out.large && self.may_lend, Ordering::Relaxed);
+        let lend = out.large && self.bypass;
+        self.shared.lend.store(lend, Ordering::Relaxed);
         let response = match out.body {
-            Some(bytes) => self.run(out, bytes, self.answer_limit(bytes.len())),
-            None => self.run(out, (), self.stall),
+            Payload::None => self.run(out, (), self.stall),
+            Payload::Block(block, length) if self.bypass => {
+                self.set_payload(Some((block.clone(), length)));
+                self.run(out, &[][..], self.answer_limit(length))
+            }
+            body => self.run(out, body.bytes(), self.answer_limit(body.bytes().len())),
         };
         self.shared.lend.store(false, Ordering::Relaxed);
+        // The connection may not have come to it; the block is wanted back.
+        self.set_payload(None);
         let loan = self.shared.loan.lock().ok().and_then(|mut l| l.take());
         let (head, body) = response.map_err(|e| self.explain(&e))?.into_parts();
         Ok(Answer {
@@ -159,6 +193,12 @@ impl Http {
                 None => Incoming::Buffered(Box::new(body.into_reader())),
             },
         })
+    }
+
+    fn set_payload(&self, payload: Option<(Arc<Block>, usize)>) {
+        if let Ok(mut slot) = self.shared.payload.lock() {
+            *slot = payload;
+        }
     }
 
     /// A server may take a while to store what it got: a second for 4 MiB.

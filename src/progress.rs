@@ -14,10 +14,14 @@ use crate::sys;
 /// Milliseconds between two drawings of the meter.
 const REDRAW: u64 = 300;
 
+/// Milliseconds between two lines where the meter goes into a file.
+const RELINE: u64 = 10_000;
+
 /// How far a transfer has got. Shared by reference; counting is cheap.
 pub struct Progress {
     quiet: bool,
     meter: bool,
+    forced: bool,
     verbose: bool,
     start: Instant,
     size: AtomicU64,
@@ -42,13 +46,15 @@ pub struct Wanted {
 impl Progress {
     /// Start counting. A meter is shown only for a `transfer`.
     pub fn new(wanted: Wanted, transfer: bool) -> Progress {
-        let meter = transfer && !wanted.quiet && (wanted.forced || sys::owns_terminal());
+        let shown = wanted.forced || sys::stderr_is_terminal();
+        let meter = transfer && !wanted.quiet && shown;
         if meter {
             sys::start_ticking();
         }
         Progress {
             quiet: wanted.quiet,
             meter,
+            forced: wanted.forced && !sys::stderr_is_terminal(),
             verbose: wanted.verbose,
             start: Instant::now(),
             size: AtomicU64::new(u64::MAX),
@@ -145,7 +151,7 @@ impl Progress {
 
     /// Replace the meter by one line that sums up a finished transfer.
     pub fn finish(&self) {
-        if self.meter {
+        if self.meter && (self.forced || sys::owns_terminal()) {
             self.say(&self.line());
         }
     }
@@ -160,10 +166,14 @@ impl Progress {
     fn draw(&self) {
         let now = self.start.elapsed().as_millis() as u64;
         let last = self.drawn_at.load(Ordering::Relaxed);
-        if now < last + REDRAW || !sys::owns_terminal() {
+        let period = if self.forced { RELINE } else { REDRAW };
+        if now < last + period || !(self.forced || sys::owns_terminal()) {
             return;
         }
         self.drawn_at.store(now, Ordering::Relaxed);
+        if self.forced {
+            return self.say(&self.line());
+        }
         self.drawn.store(true, Ordering::Relaxed);
         let width = sys::terminal_width().saturating_sub(1);
         let line: String = self.line().chars().take(width).collect();

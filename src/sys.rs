@@ -18,7 +18,14 @@ static STOP: AtomicI32 = AtomicI32::new(0);
 static INFO: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn on_stop(signal: libc::c_int) {
-    STOP.store(signal, Ordering::Relaxed);
+    if STOP.swap(signal, Ordering::Relaxed) != 0 {
+        // Asked twice: whatever we are blocked in (a name look-up, say) takes
+        // too long. SAFETY: both calls are async-signal-safe.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
 }
 
 extern "C" fn on_info(_: libc::c_int) {
@@ -29,7 +36,8 @@ extern "C" fn on_alarm(_: libc::c_int) {}
 
 /// Install the handlers: SIGINT, SIGTERM and SIGHUP ask for a stop, SIGINFO
 /// (where there is one) and SIGUSR1 for a status line. A signal that was
-/// ignored when we started, as nohup(1) and background jobs do, stays so.
+/// ignored when we started, as nohup(1) and background jobs do, stays so. The
+/// second request to stop is not caught.
 /// No SA_RESTART: a blocked call must return and let the flags be seen.
 pub fn catch_signals() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
@@ -212,6 +220,11 @@ pub fn pause(time: Duration) {
     let ms = time.as_millis().min(i32::MAX as u128) as libc::c_int;
     // SAFETY: no descriptors are passed, so the pointer is not read.
     unsafe { libc::poll(std::ptr::null_mut(), 0, ms) };
+}
+
+/// Whether stderr is a terminal.
+pub fn stderr_is_terminal() -> bool {
+    io::IsTerminal::is_terminal(&io::stderr())
 }
 
 /// Whether stderr is a terminal and we are in its foreground, where a meter

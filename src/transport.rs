@@ -2,9 +2,10 @@
 //!
 //! It does three things that ureq's does not. An answer that a server sends
 //! while our body is still going out, and then closes, is read instead of
-//! lost. The body of a large answer is lent out to be read from the socket
-//! straight into its block, without a copy through ureq's buffer. And a call
-//! that a signal interrupts asks whether to go on. It knows nothing of S3, and
+//! lost. Blocks pass by ureq's buffers: ureq sees a request or an answer with
+//! an empty body, while the real one goes from its block to the socket or the
+//! other way, uncopied. And a call that a signal interrupts asks whether to go
+//! on. It knows nothing of S3, and
 //! of HTTP only where a response's head ends and what its Content-Length is.
 
 use std::io::{self, Read, Write};
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ureq::Error;
+
+use crate::chunk::Block;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
@@ -31,6 +34,9 @@ pub struct Shared {
     pub lend: AtomicBool,
     /// The body lent out by the last answer.
     pub loan: Mutex<Option<Loan>>,
+    /// The body of the next request, and its length: ureq is given an empty
+    /// one in its place.
+    pub payload: Mutex<Option<(Arc<Block>, usize)>>,
     /// Connections made before this counter moved are not used again.
     pub generation: AtomicU64,
 }
@@ -156,28 +162,25 @@ impl Transport for Tcp {
         let timeout = timeout.for_write();
         let limit = timeout.not_zero().map(|d| *d);
         self.stream.set_write_timeout(limit)?;
-        let mut rest = &self.buffers.output()[..amount];
-        while !rest.is_empty() {
-            let mut stream = &*self.stream;
-            match patiently(limit, &self.pulse, || stream.write(rest)) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                Ok(n) => rest = &rest[n..],
-                // The server has stopped listening. It may have said why.
-                Err(e) if is_closed(&e) => {
-                    self.write_failed = true;
-                    return Ok(());
-                }
-                Err(e) if e.kind() == io::ErrorKind::TimedOut => {
-                    self.write_failed = has_input(&self.stream);
-                    match self.write_failed {
-                        true => return Ok(()),
-                        false => return Err(Error::Timeout(timeout.reason)),
-                    }
-                }
-                Err(e) => return Err(e.into()),
-            }
+        let output = &self.buffers.output()[..amount];
+        let payload = self.shared.payload.lock().ok().and_then(|mut p| p.take());
+        let pushed = match payload {
+            None => push(&self.stream, output, limit, &self.pulse),
+            Some((block, length)) => with_length(output, length)
+                .and_then(|head| push(&self.stream, &head, limit, &self.pulse))
+                .and_then(|()| push(&self.stream, &block.bytes()[..length], limit, &self.pulse)),
+        };
+        let Err(e) = pushed else {
+            return Ok(());
+        };
+        // The server has stopped listening. It may have said why.
+        let timed_out = e.kind() == io::ErrorKind::TimedOut;
+        self.write_failed = is_closed(&e) || (timed_out && has_input(&self.stream));
+        match self.write_failed {
+            true => Ok(()),
+            false if timed_out => Err(Error::Timeout(timeout.reason)),
+            false => Err(e.into()),
         }
-        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -298,6 +301,33 @@ fn patiently(
     }
 }
 
+/// Write everything; the limit is for a connection on which nothing moves.
+fn push(
+    mut stream: &TcpStream,
+    mut rest: &[u8],
+    limit: Option<Duration>,
+    pulse: &Pulse,
+) -> io::Result<()> {
+    while !rest.is_empty() {
+        match patiently(limit, pulse, || stream.write(rest))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            n => rest = &rest[n..],
+        }
+    }
+    Ok(())
+}
+
+/// The head of a request whose empty body is replaced by one of this length.
+fn with_length(head: &[u8], length: usize) -> io::Result<Vec<u8>> {
+    const EMPTY: &[u8] = b"\r\ncontent-length: 0\r\n";
+    let at = find(&head.to_ascii_lowercase(), EMPTY)
+        .ok_or_else(|| io::Error::other("a request without a Content-Length"))?;
+    let mut out = head[..at].to_vec();
+    out.extend_from_slice(format!("\r\ncontent-length: {length}\r\n").as_bytes());
+    out.extend_from_slice(&head[at + EMPTY.len()..]);
+    Ok(out)
+}
+
 fn is_closed(e: &io::Error) -> bool {
     matches!(
         e.kind(),
@@ -395,6 +425,15 @@ mod tests {
         ] {
             assert_eq!(blanked(head), (None, head.to_string()));
         }
+    }
+
+    #[test]
+    fn requests_get_their_length_back() {
+        let head = b"PUT / HTTP/1.1\r\nhost: h\r\nContent-Length: 0\r\na: b\r\n\r\n";
+        let real = with_length(head, 1 << 24).unwrap();
+        let text = "PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 16777216\r\na: b\r\n\r\n";
+        assert_eq!(real, text.as_bytes());
+        assert!(with_length(b"GET / HTTP/1.1\r\n\r\n", 1).is_err());
     }
 
     #[test]

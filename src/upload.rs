@@ -6,6 +6,7 @@
 //! before our commit was seen.
 
 use std::io;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -14,7 +15,7 @@ use crate::chunk::{self, Block};
 use crate::cli;
 use crate::commit::{self, Head, READINGS};
 use crate::error::{Error, Exit, Result, os_reason};
-use crate::key::{Keys, Name, UploadId};
+use crate::key::{Keys, Name, Sha256 as Sha, UploadId};
 use crate::manifest::{
     BlockRef, IndexRef, MANIFEST_LIMIT, Manifest, RECORD_LIMIT, Record, index_line,
 };
@@ -102,8 +103,10 @@ pub fn upload(
         return Err(upload.abandon(&record, e));
     }
     let manifest = upload.manifest(&record);
-    still_ours(client, keys, &record, "nothing was committed")?;
-    commit::commit(client, keys, &manifest, seen.clone())?;
+    let far = (manifest.bytes(), manifest.blocks());
+    still_ours(client, keys, &record, "nothing was committed")
+        .and_then(|()| commit::commit(client, keys, &manifest, seen.clone()))
+        .map_err(|e| stopped(client, name, e, far))?;
     still_ours(client, keys, &record, "run s3pipe verify")?;
     client.progress().finish();
     tidy(client, keys, &record, seen);
@@ -186,12 +189,14 @@ impl Upload<'_> {
     fn send(&mut self, input: &mut sys::Stream) -> Result<()> {
         input.widen_pipe();
         let size = self.options.blocksize;
-        let mut block = Block::new(size as usize);
+        let mut block = Arc::new(Block::new(size as usize));
         loop {
             let mut hasher = Sha256::new();
+            let free = Arc::get_mut(&mut block)
+                .ok_or_else(|| Error::new(Exit::Internal, "block", "still being sent"))?;
             let read = chunk::fill(
                 input,
-                block.bytes(),
+                free.bytes_mut(),
                 |piece| hasher.update(piece),
                 || self.client.progress().check().map_err(ReadError::Stopped),
             );
@@ -201,7 +206,7 @@ impl Upload<'_> {
             })?;
             if length > 0 {
                 let sha256 = hasher.finalize().into();
-                self.store(&block.bytes()[..length], sha256)?;
+                self.store(&block, length, sha256)?;
             }
             if (length as u64) < size {
                 return self.flush_index();
@@ -209,14 +214,14 @@ impl Upload<'_> {
         }
     }
 
-    fn store(&mut self, bytes: &[u8], sha256: crate::key::Sha256) -> Result<()> {
+    fn store(&mut self, bytes: &Arc<Block>, length: usize, sha256: Sha) -> Result<()> {
         let block = BlockRef {
             number: self.blocks,
-            length: bytes.len() as u64,
+            length: length as u64,
             sha256,
         };
         let key = self.keys.block(self.name, &self.id, block.number, &sha256);
-        block::store(self.client, &key, bytes, sha256)?;
+        block::store(self.client, &key, bytes, length, sha256)?;
         self.client.set_underway(true);
         self.client.progress().block_done(block.length);
         self.blocks += 1;
@@ -281,20 +286,18 @@ impl Upload<'_> {
             // The first error is the one that matters.
             let _ = self.client.delete(&key, Kind::Record);
         }
-        match e.exit() {
-            Exit::Signal(_) => {
-                let far = format!("{} bytes in {} blocks stored", self.bytes, self.blocks);
-                let why = format!("stopped by {}: {far}, nothing committed", e.why());
-                let name = self.name.printable();
-                Error::new(
-                    e.exit(),
-                    format!("upload: {}/{name}", self.client.bucket()),
-                    why,
-                )
-            }
-            _ => e,
-        }
+        stopped(self.client, self.name, e, (self.bytes, self.blocks))
     }
+}
+
+/// An error as it is, or, of a signal, a line that says how far we got.
+fn stopped(client: &Client, name: &Name, e: Error, (bytes, blocks): (u64, u64)) -> Error {
+    let Exit::Signal(_) = e.exit() else {
+        return e;
+    };
+    let what = format!("upload: {}/{}", client.bucket(), name.printable());
+    let far = format!("{bytes} bytes in {blocks} blocks stored, nothing committed");
+    Error::new(e.exit(), what, format!("stopped by {}: {far}", e.why()))
 }
 
 /// Why reading a block ended.

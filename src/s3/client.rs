@@ -18,7 +18,7 @@ use super::fault::{Fault, Refusal, Verdict, backoff, judge};
 use super::headers::{Headers, Kind};
 use super::xml;
 use crate::error::{Error, Exit, Result};
-use crate::http::{Answer, Http, Outgoing};
+use crate::http::{Answer, Http, Outgoing, Payload};
 use crate::progress::Progress;
 use crate::sign::{self, Credentials, Version};
 use crate::sys;
@@ -86,7 +86,7 @@ pub struct Call<'a> {
     /// Further headers.
     pub headers: Vec<(String, String)>,
     /// The body.
-    pub body: Option<&'a [u8]>,
+    pub body: Payload<'a>,
     /// The body's SHA-256, if it is known already.
     pub sha256: Option<crate::key::Sha256>,
     /// A Content-MD5 is needed in any case.
@@ -104,7 +104,7 @@ impl<'a> Call<'a> {
             kind,
             query: Vec::new(),
             headers: Vec::new(),
-            body: None,
+            body: Payload::None,
             sha256: None,
             md5: false,
             large: false,
@@ -377,7 +377,7 @@ impl Client {
         let started = Instant::now();
         let call = op.call();
         let label = format!("{} {}", call.method, self.object(call.key));
-        let sent = call.body.map_or(0, <[u8]>::len);
+        let sent = call.body.bytes().len();
         let answer = self.send(&call, now);
         let mut answer = answer.inspect_err(|e| {
             self.setup
@@ -408,7 +408,7 @@ impl Client {
         let target = setup
             .endpoint
             .target(&setup.region, &setup.bucket, call.key, &call.query);
-        let body = call.body.unwrap_or_default();
+        let body = call.body.bytes();
         let sha256 = call.sha256.unwrap_or_else(|| Sha256::digest(body).into());
         let mut headers = call.headers.clone();
         headers.extend(setup.headers.on(call.method, call.kind).cloned());
@@ -416,7 +416,7 @@ impl Client {
             headers.push(("x-amz-checksum-sha256".into(), BASE64.encode(sha256)));
         }
         let v2 = setup.signature == Version::V2;
-        if call.body.is_some() && (call.md5 || self.send_md5 || v2) {
+        if !matches!(call.body, Payload::None) && (call.md5 || self.send_md5 || v2) {
             headers.push(("content-md5".into(), BASE64.encode(Md5::digest(body))));
         }
         let request = sign::Request {
@@ -436,7 +436,7 @@ impl Client {
             now,
         );
         headers.extend(signature);
-        headers.push(("host".into(), target.host));
+        headers.push(("host".into(), target.host.clone()));
         let out = Outgoing {
             method: call.method,
             url: &target.url,
@@ -445,7 +445,7 @@ impl Client {
             large: call.large,
         };
         setup.http.send(&out).map_err(|e| Fault::Broken {
-            why: e.why,
+            why: format!("{}: {}", target.host, e.why),
             untrusted: e.untrusted,
         })
     }

@@ -7,7 +7,7 @@ use super::fault::{Fault, Refusal};
 use super::headers::Kind;
 use super::xml::{self, Object};
 use crate::error::{Exit, Result};
-use crate::http::Answer;
+use crate::http::{Answer, Payload};
 use crate::key::Sha256;
 use crate::uri;
 
@@ -24,7 +24,7 @@ pub struct Put<'a> {
     /// What it is.
     pub kind: Kind,
     /// Its contents.
-    pub body: &'a [u8],
+    pub body: Payload<'a>,
     /// Their SHA-256, if known.
     pub sha256: Option<Sha256>,
     /// Store only if this holds.
@@ -52,7 +52,7 @@ impl Operation for Put<'_> {
             Condition::Unchanged(etag) => Some(("if-match".to_string(), etag.to_string())),
         };
         Call {
-            body: Some(self.body),
+            body: self.body,
             sha256: self.sha256,
             headers: header.into_iter().collect(),
             ..Call::new("PUT", Some(self.key), self.kind)
@@ -131,7 +131,7 @@ fn is_other_md5(etag: &str, body: &[u8]) -> bool {
 }
 
 /// A request whose answer has nothing to read.
-struct Plain<'a>(&'static str, Option<&'a str>, Kind, Option<&'a [u8]>);
+struct Plain<'a>(&'static str, Option<&'a str>, Kind, Payload<'a>);
 
 impl Operation for Plain<'_> {
     type Out = ();
@@ -206,7 +206,7 @@ impl Operation for DeleteMany<'_> {
     fn call(&self) -> Call<'_> {
         Call {
             query: vec![("delete", "")],
-            body: Some(self.0.as_bytes()),
+            body: Payload::Bytes(self.0.as_bytes()),
             md5: true,
             ..Call::new("POST", None, Kind::Other)
         }
@@ -223,7 +223,7 @@ impl Client {
         self.run(&mut Put {
             key,
             kind,
-            body,
+            body: Payload::Bytes(body),
             sha256: None,
             condition: Condition::None,
         })
@@ -240,7 +240,7 @@ impl Client {
 
     /// DeleteObject. An object that is not there is no error.
     pub fn delete(&mut self, key: &str, kind: Kind) -> Result<()> {
-        match self.run(&mut Plain("DELETE", Some(key), kind, None)) {
+        match self.run(&mut Plain("DELETE", Some(key), kind, Payload::None)) {
             Err(f) if f.refusal.as_ref().is_some_and(Refusal::no_such_key) => Ok(()),
             result => Ok(result?),
         }
@@ -334,12 +334,11 @@ impl Client {
             region if self.is_amazon() && region != "us-east-1" => xml::create_bucket(region),
             _ => String::new(),
         };
-        let body = Some(constraint.as_bytes()).filter(|b| !b.is_empty());
-        let empty: &[u8] = &[];
-        let mut op = Plain("PUT", None, Kind::Other, body.or(Some(empty)));
+        let body = Payload::Bytes(constraint.as_bytes());
+        let mut op = Plain("PUT", None, Kind::Other, body);
         match self.run(&mut op) {
             Err(f) if f.repeated && f.error.exit() == Exit::Exists => {
-                Ok(self.run(&mut Plain("HEAD", None, Kind::Other, None))?)
+                Ok(self.run(&mut Plain("HEAD", None, Kind::Other, Payload::None))?)
             }
             result => Ok(result?),
         }
@@ -347,7 +346,7 @@ impl Client {
 
     /// DeleteBucket; S3 refuses it while there is an object left.
     pub fn delete_bucket(&mut self) -> Result<()> {
-        match self.run(&mut Plain("DELETE", None, Kind::Other, None)) {
+        match self.run(&mut Plain("DELETE", None, Kind::Other, Payload::None)) {
             Err(f) if f.repeated && f.error.exit() == Exit::Missing => Ok(()),
             result => Ok(result?),
         }
