@@ -103,7 +103,7 @@ mod tests {
             let n = fill(
                 &mut input,
                 block.bytes_mut(),
-                |p| seen.extend(p),
+                |p| seen.extend_from_slice(p),
                 || Ok::<(), io::Error>(()),
             )
             .unwrap();

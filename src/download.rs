@@ -15,7 +15,7 @@ use crate::commit::{self, Head, READINGS};
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::key::{Keys, Name};
 use crate::manifest::{BlockRef, INDEX_LIMIT, IndexRef, Manifest, parse_index};
-use crate::s3::{Client, Failure, Get, Kind, Refusal};
+use crate::s3::{Client, Failure, Get, Kind};
 use crate::sys;
 
 /// Bytes that are handed to stdout at a time.
@@ -102,7 +102,7 @@ fn read_index(
 /// An object that the manifest names is not there: the stream has changed
 /// under us (75), or is damaged (65).
 fn lost(client: &mut Client, keys: &Keys, manifest: &Manifest, failure: Failure) -> Error {
-    if !failure.refusal.as_ref().is_some_and(Refusal::no_such_key) {
+    if !failure.refusal.as_ref().is_some_and(|r| r.no_such_key()) {
         return failure.error;
     }
     match commit::look(client, keys, &manifest.name) {

@@ -248,6 +248,19 @@ mod tests {
     }
 
     #[test]
+    fn whatever_decodes_is_canonical() {
+        let mut random = crate::testing::Random(7);
+        for _ in 0..20_000 {
+            let text = random.input("bacula-_2Fexport", b"_2Fa.-/\xc3\xbc");
+            let text = String::from_utf8_lossy(&text);
+            if let Some(name) = Name::decode(&text) {
+                assert_eq!(name.encoded(), text);
+                assert_eq!(Name::new(name.text()).unwrap(), name);
+            }
+        }
+    }
+
+    #[test]
     fn printed_names_stay_on_a_line() {
         let name = Name::new("a\nb\\\u{202e}ü").unwrap();
         assert_eq!(name.printable(), "a\\x0ab\\\\\\xe2\\x80\\xaeü");

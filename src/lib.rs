@@ -24,6 +24,8 @@ pub mod s3;
 pub mod sign;
 #[allow(unsafe_code)]
 pub mod sys;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod transport;
 pub mod upload;

@@ -204,10 +204,9 @@ fn status(bytes: u64, size: Option<u64>, elapsed: Duration) -> String {
     }
     let (time, rate_text) = (clock(elapsed.as_secs()), human(rate as u64));
     line.push_str(&format!(", {time}, {rate_text}/s"));
-    if let Some(left) = size.and_then(|s| s.checked_sub(bytes)) {
-        if left > 0 && rate > 1.0 {
-            line.push_str(&format!(", {} left", clock((left as f64 / rate) as u64)));
-        }
+    let left = size.map_or(0, |size| size.saturating_sub(bytes));
+    if left > 0 && rate > 1.0 {
+        line.push_str(&format!(", {} left", clock((left as f64 / rate) as u64)));
     }
     line
 }

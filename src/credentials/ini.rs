@@ -105,8 +105,8 @@ fn setting(line: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::super::decode;
-    use super::super::testing::Random;
     use super::*;
+    use crate::testing::Random;
 
     /// `name{key=value,…} …` of what was read.
     fn show(text: &str) -> String {

@@ -181,8 +181,9 @@ fn hex4(chars: &mut Chars) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::super::decode;
-    use super::super::testing::{Dir, Random};
+    use super::super::testing::Dir;
     use super::*;
+    use crate::testing::Random;
 
     fn pairs(text: &str) -> Vec<(String, String)> {
         let entries = parse("f", &decode(text.as_bytes())).unwrap();

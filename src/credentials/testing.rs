@@ -1,5 +1,5 @@
-//! What the tests of the providers share: a home directory for each test, and
-//! input that is strange in the same way in every run. Compiled for tests only.
+//! What the tests of the providers share: a home directory for each test.
+//! Compiled for tests only.
 
 use super::*;
 use std::path::PathBuf;
@@ -56,38 +56,5 @@ impl Dir {
 impl Drop for Dir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Numbers that are the same in every run (xorshift64).
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-
-    /// A good file with some bytes changed, or nothing but such bytes.
-    pub(super) fn input(&mut self, good: &str, special: &[u8]) -> Vec<u8> {
-        let mut bytes = match self.below(3) {
-            0 => Vec::new(),
-            _ => good.as_bytes().to_vec(),
-        };
-        for _ in 0..1 + self.below(60) {
-            let at = self.below(bytes.len() + 1);
-            let byte = match self.below(4) {
-                0 => self.below(256) as u8,
-                _ => special[self.below(special.len())],
-            };
-            match self.below(3) {
-                0 if at < bytes.len() => drop(bytes.remove(at)),
-                1 if at < bytes.len() => bytes[at] = byte,
-                _ => bytes.insert(at, byte),
-            }
-        }
-        bytes
     }
 }

@@ -128,7 +128,7 @@ pub trait Operation {
 #[derive(Debug)]
 pub struct Failure {
     /// The server's last word, if it was an error that is final.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<Box<Refusal>>,
     /// Whether an earlier attempt may have been carried out unseen.
     pub repeated: bool,
     /// For the user.
@@ -455,7 +455,7 @@ impl Trial {
     fn failure(&self, fault: &Fault, error: Error) -> Failure {
         Failure {
             refusal: match fault {
-                Fault::Refused(refusal) => Some((**refusal).clone()),
+                Fault::Refused(refusal) => Some(refusal.clone()),
                 _ => None,
             },
             repeated: self.attempts > 1,

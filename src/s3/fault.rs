@@ -170,10 +170,9 @@ fn judge_refusal(r: &Refusal, region: &str, now: Utc) -> Verdict {
     let misdirected = matches!(r.status, 301 | 302 | 307 | 308)
         || matches!(code, "AuthorizationHeaderMalformed" | "PermanentRedirect")
         || (r.status == 400 && r.region.is_some());
-    if misdirected {
-        if let Some(other) = r.region.as_ref().filter(|other| *other != region) {
-            return Verdict::Region(other.clone());
-        }
+    let elsewhere = r.region.as_ref().filter(|other| *other != region);
+    if let (true, Some(other)) = (misdirected, elsewhere) {
+        return Verdict::Region(other.clone());
     }
     let refused = matches!(r.status, 400 | 401 | 403);
     let skewed = r.date.filter(|date| (date.0 - now.0).abs() > 300);

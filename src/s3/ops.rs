@@ -198,10 +198,8 @@ impl Pages<'_> {
 /// DeleteObjects, one batch.
 struct DeleteMany<'a>(&'a str);
 
-type Deleted = (Vec<String>, Vec<(String, String)>);
-
 impl Operation for DeleteMany<'_> {
-    type Out = Deleted;
+    type Out = Vec<String>;
 
     fn call(&self) -> Call<'_> {
         Call {
@@ -212,7 +210,7 @@ impl Operation for DeleteMany<'_> {
         }
     }
 
-    fn take(&mut self, answer: Answer) -> std::result::Result<Deleted, Fault> {
+    fn take(&mut self, answer: Answer) -> std::result::Result<Vec<String>, Fault> {
         read_xml(answer, xml::delete_result, "an answer to DeleteObjects")
     }
 }
@@ -233,7 +231,7 @@ impl Client {
     pub fn get(&mut self, key: &str, kind: Kind, limit: usize) -> Result<Option<Small>> {
         match self.run(&mut Get::new(key, kind, limit)) {
             Ok(small) => Ok(Some(small)),
-            Err(f) if f.refusal.as_ref().is_some_and(Refusal::no_such_key) => Ok(None),
+            Err(f) if f.refusal.as_ref().is_some_and(|r| r.no_such_key()) => Ok(None),
             Err(f) => Err(f.error),
         }
     }
@@ -241,7 +239,7 @@ impl Client {
     /// DeleteObject. An object that is not there is no error.
     pub fn delete(&mut self, key: &str, kind: Kind) -> Result<()> {
         match self.run(&mut Plain("DELETE", Some(key), kind, Payload::None)) {
-            Err(f) if f.refusal.as_ref().is_some_and(Refusal::no_such_key) => Ok(()),
+            Err(f) if f.refusal.as_ref().is_some_and(|r| r.no_such_key()) => Ok(()),
             result => Ok(result?),
         }
     }
@@ -293,7 +291,7 @@ impl Client {
             let body = xml::delete_request(batch);
             let mut left: Vec<&String> = batch.iter().collect();
             match self.run(&mut DeleteMany(&body)) {
-                Ok((deleted, _)) => {
+                Ok(deleted) => {
                     let deleted: std::collections::HashSet<_> = deleted.into_iter().collect();
                     left.retain(|key| !deleted.contains(*key));
                 }
