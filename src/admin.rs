@@ -5,18 +5,28 @@
 
 use std::io::Write;
 
-use crate::commit::{self, Head};
+use crate::commit;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::key::{Keys, Name};
-use crate::manifest::Manifest;
-use crate::progress::human;
+use crate::legacy::{self, Old};
 use crate::s3::{Client, Kind};
+use crate::stream::{self, Stream};
 use crate::sys;
+use crate::time::Utc;
+use crate::units::human;
 use crate::upload::remove_upload;
 
 /// The names of all committed streams, sorted, one a line; `long` puts
 /// creation time, bytes and blocks before each, separated by tabs.
-pub fn list(client: &mut Client, keys: &Keys, long: bool) -> Result<String> {
+///
+/// A stream that cannot be read has `?` there, and makes the result 65.
+pub fn list(client: &mut Client, keys: &Keys, long: bool) -> (String, Result<()>) {
+    let mut out = String::new();
+    let result = list_into(client, keys, long, &mut out);
+    (out, result)
+}
+
+fn list_into(client: &mut Client, keys: &Keys, long: bool, out: &mut String) -> Result<()> {
     let prefix = keys.manifests();
     let mut names = Vec::new();
     client.list(&prefix, |object| {
@@ -24,70 +34,104 @@ pub fn list(client: &mut Client, keys: &Keys, long: bool) -> Result<String> {
         names.extend(Name::decode(&object.key[prefix.len()..]));
         Ok(())
     })?;
+    names.extend(legacy::names(client)?);
     names.sort();
-    let mut out = String::new();
+    names.dedup();
+    let mut result = Ok(());
     for name in names {
         if long {
-            match commit::look(client, keys, &name)? {
-                Head::Present(m, _) => out.push_str(&long_line(&m)),
+            match stream::open(client, keys, &name) {
+                Ok(stream) => out.push_str(&long_line(&stream)),
                 // Deleted since it was listed.
-                Head::Absent => continue,
-                Head::Unknown => {
-                    let key = keys.manifest(&name);
-                    return Err(client.error(Exit::Denied, Some(&key), "403 AccessDenied"));
+                Err(e) if e.exit() == Exit::Missing => continue,
+                Err(e) if e.exit() == Exit::Data => {
+                    out.push_str("?\t?\t?\t");
+                    result = Err(e);
+                }
+                Err(e) => {
+                    out.clear();
+                    return Err(e);
                 }
             }
         }
         out.push_str(&name.printable());
         out.push('\n');
     }
-    Ok(out)
+    result
 }
 
-fn long_line(m: &Manifest) -> String {
-    format!("{}\t{}\t{}\t", m.created.rfc3339(), m.bytes(), m.blocks())
+fn long_line(stream: &Stream) -> String {
+    let (created, bytes, blocks) = match stream {
+        Stream::Current(m) => (m.created.rfc3339(), m.bytes(), m.blocks()),
+        Stream::Old(old) => (old_time(old), old.bytes(), old.blocks.len() as u64),
+    };
+    format!("{created}\t{bytes}\t{blocks}\t")
 }
 
-/// A stream's manifest: in words, or as it is stored.
+fn old_time(old: &Old) -> String {
+    old.created.map_or("-".to_string(), Utc::rfc3339)
+}
+
+/// A stream in words, or its manifest as it is stored.
 pub fn info(client: &mut Client, keys: &Keys, name: &Name, raw: bool) -> Result<String> {
-    let m = commit::require(client, keys, name)?;
-    if raw {
-        return Ok(m.to_text());
-    }
-    let lines = [
+    let m = match stream::open(client, keys, name)? {
+        Stream::Current(manifest) if raw => return Ok(manifest.to_text()),
+        Stream::Current(manifest) => manifest,
+        Stream::Old(_) if raw => {
+            let why = "a stream of version 1 has no manifest";
+            return Err(Error::new(Exit::Usage, "--raw", why));
+        }
+        Stream::Old(old) => {
+            old.warn(client);
+            return Ok(table(&[
+                ("stream", old.name.printable()),
+                ("version", "1".into()),
+                ("created", old_time(&old)),
+                ("bytes", amount(old.bytes())),
+                ("blocks", old.blocks.len().to_string()),
+            ]));
+        }
+    };
+    Ok(table(&[
         ("stream", name.printable()),
         ("upload", m.upload.as_str().to_string()),
         ("created", m.created.rfc3339()),
-        ("bytes", format!("{} ({})", m.bytes(), human(m.bytes()))),
+        ("bytes", amount(m.bytes())),
         ("blocks", m.blocks().to_string()),
-        (
-            "blocksize",
-            format!("{} ({})", m.blocksize, human(m.blocksize)),
-        ),
+        ("blocksize", amount(m.blocksize)),
         ("indexes", m.indexes.len().to_string()),
         ("encryption", "none".to_string()),
-    ];
-    let lines = lines.map(|(what, value)| format!("{what:<12}{value}\n"));
-    Ok(lines.concat())
+    ]))
+}
+
+fn amount(bytes: u64) -> String {
+    format!("{bytes} ({})", human(bytes))
+}
+
+fn table(lines: &[(&str, String)]) -> String {
+    let line = |(what, value): &(&str, String)| format!("{what:<12}{value}\n");
+    lines.iter().map(line).collect()
 }
 
 /// Remove a stream: the manifest first, so that nothing ever names a block
 /// that is gone. 66 if there is none, unless `force`.
 pub fn delete(client: &mut Client, keys: &Keys, name: &Name, force: bool) -> Result<()> {
-    let manifest = match commit::require(client, keys, name) {
+    let manifest = match stream::open(client, keys, name) {
+        Ok(Stream::Current(manifest)) => manifest,
+        Ok(Stream::Old(_)) => return legacy::delete(client, name),
         Err(e) if force && e.exit() == Exit::Missing => return Ok(()),
-        result => result?,
+        // Its blocks are for clean to find.
+        Err(e) if force && e.exit() == Exit::Data => {
+            client.delete(&keys.manifest(name), Kind::Manifest)?;
+            return legacy::delete(client, name);
+        }
+        Err(e) if e.exit() == Exit::Data => return Err(e.also("delete -f removes it")),
+        Err(e) => return Err(e),
     };
     client.delete(&keys.manifest(name), Kind::Manifest)?;
-    match commit::look(client, keys, name)? {
-        Head::Absent | Head::Unknown => {}
-        Head::Present(now, _) if now.upload != manifest.upload => {
-            // A new upload was committed: the old one's blocks may go.
-        }
-        Head::Present(..) => {
-            let why = "the server says that it was deleted, but still shows it";
-            return Err(client.error(Exit::Unavailable, Some(&keys.manifest(name)), why));
-        }
+    if commit::look(client, keys, name)?.upload() == Some(&manifest.upload) {
+        let why = "the server says that it was deleted, but still shows it";
+        return Err(client.error(Exit::Unavailable, Some(&keys.manifest(name)), why));
     }
     remove_upload(client, keys, name, &manifest.upload)
 }

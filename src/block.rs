@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use crate::chunk::{Block, PIECE};
 use crate::error::{Exit, Result};
 use crate::http::{Answer, Payload};
-use crate::key::{self, Keys, Name, UploadId};
-use crate::manifest::BlockRef;
+use crate::key::{self, Keys};
+use crate::manifest::{BlockRef, Manifest};
 use crate::s3::{Call, Client, Condition, Failure, Fault, Kind, Operation, Put};
 
 /// Store the first `length` bytes of a block. Storing it again does no harm:
@@ -40,12 +40,16 @@ pub fn store(
 pub fn fetch(
     client: &mut Client,
     keys: &Keys,
-    name: &Name,
-    upload: &UploadId,
+    manifest: &Manifest,
     block: &BlockRef,
     buffer: &mut [u8],
 ) -> std::result::Result<(), Failure> {
-    let key = keys.block(name, upload, block.number, &block.sha256);
+    let key = keys.block(
+        &manifest.name,
+        &manifest.upload,
+        block.number,
+        &block.sha256,
+    );
     client.run(&mut Fetch {
         key: &key,
         buffer: &mut buffer[..block.length as usize],

@@ -70,6 +70,8 @@ pub fn fill<E: From<io::Error>>(
         interrupted()?;
     }
     each(&block[seen..filled]);
+    // A signal that ended the producer must not pass for the stream's end.
+    interrupted()?;
     Ok(filled)
 }
 

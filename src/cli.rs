@@ -9,6 +9,7 @@ use crate::error::{Error, Exit, Result};
 use crate::manifest::BLOCK_SIZES;
 use crate::s3::Addressing;
 use crate::sign::Version;
+use crate::units;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,22 +22,28 @@ pub enum Command {
     List,
     /// A summary of one.
     Info,
+    /// Read a stream back and check it.
+    Verify,
     /// Remove a stream.
     Delete,
+    /// Remove what broken-off uploads have left.
+    Clean,
     /// Make a bucket.
     CreateBucket,
     /// Remove an empty bucket.
     DeleteBucket,
 }
 
-use Command::{CreateBucket, Delete, DeleteBucket, Download, Info, List, Upload};
+use Command::{Clean, CreateBucket, Delete, DeleteBucket, Download, Info, List, Upload, Verify};
 
-const COMMANDS: [(&str, Command); 7] = [
+const COMMANDS: [(&str, Command); 9] = [
     ("upload", Upload),
     ("download", Download),
     ("list", List),
     ("info", Info),
+    ("verify", Verify),
     ("delete", Delete),
+    ("clean", Clean),
     ("createbucket", CreateBucket),
     ("deletebucket", DeleteBucket),
 ];
@@ -73,7 +80,7 @@ pub struct Options {
     /// `--addressing`.
     pub addressing: Addressing,
     /// `--blocksize`, in bytes.
-    pub blocksize: u64,
+    pub blocksize: Option<u64>,
     /// `--patience`; None is for ever.
     pub patience: Option<Duration>,
     /// `--retry`.
@@ -82,6 +89,12 @@ pub struct Options {
     pub timeout: Duration,
     /// `--force`.
     pub force: bool,
+    /// `--resume`.
+    pub resume: bool,
+    /// `--offset`, in bytes.
+    pub offset: u64,
+    /// `--length`, in bytes.
+    pub length: Option<u64>,
     /// `--min-size`, in bytes.
     pub min_size: u64,
     /// `--size`, in bytes.
@@ -94,14 +107,24 @@ pub struct Options {
     pub ca_file: Option<String>,
     /// `-l`.
     pub long: bool,
+    /// `--incomplete`.
+    pub incomplete: bool,
     /// `--raw`.
     pub raw: bool,
+    /// `--quick`.
+    pub quick: bool,
+    /// `--older-than`.
+    pub older_than: Duration,
+    /// `-n`.
+    pub dry_run: bool,
     /// `-q`.
     pub quiet: bool,
     /// `-v`.
     pub verbose: bool,
     /// `--progress`.
     pub progress: bool,
+    /// The command behind `--`; empty if there is none.
+    pub argv: Vec<String>,
 }
 
 /// What the command line asks for.
@@ -123,93 +146,41 @@ struct Spec(
     &'static [Command],
 );
 
-const STREAMS: &[Command] = &[Upload, Download, List, Info, Delete];
-const NAMED: &[Command] = &[Upload, Download, Info, Delete];
+const STREAMS: &[Command] = &[Upload, Download, List, Info, Verify, Delete, Clean];
+const NAMED: &[Command] = &[Upload, Download, Info, Verify, Delete];
 
-const OPTIONS: [Spec; 25] = [
+#[rustfmt::skip] // One option a line.
+const OPTIONS: [Spec; 32] = [
     Spec("b", "bucket", "BUCKET", "the bucket", &[]),
-    Spec(
-        "s",
-        "stream",
-        "NAME",
-        "the stream; also s3://BUCKET/NAME",
-        NAMED,
-    ),
-    Spec(
-        "k",
-        "keyfile",
-        "FILE",
-        "access key and more (see s3pipe(5))",
-        &[],
-    ),
+    Spec("s", "stream", "NAME", "the stream; also s3://BUCKET/NAME", NAMED),
+    Spec("k", "keyfile", "FILE", "access key and more (see s3pipe(5))", &[]),
     Spec("", "profile", "NAME", "profile in AWS's own files", &[]),
     Spec("", "region", "REGION", "default us-east-1", &[]),
     Spec("", "endpoint", "URL", "another service than Amazon's", &[]),
-    Spec(
-        "",
-        "prefix",
-        "PREFIX",
-        "what keys begin with, default s3pipe/",
-        STREAMS,
-    ),
+    Spec("", "prefix", "PREFIX", "what keys begin with, default s3pipe/", STREAMS),
     Spec("", "addressing", "HOW", "auto, path or virtual", &[]),
     Spec("", "blocksize", "SIZE", "default 16M; 64K to 1G", &[Upload]),
-    Spec(
-        "",
-        "patience",
-        "TIME",
-        "how long a request may fail, default 24h",
-        &[],
-    ),
+    Spec("", "patience", "TIME", "how long a request may fail, default 24h", &[]),
     Spec("", "retry", "N", "how often it may be repeated", &[]),
-    Spec(
-        "",
-        "timeout",
-        "TIME",
-        "how long a connection may stall, default 60s",
-        &[],
-    ),
-    Spec(
-        "f",
-        "force",
-        "",
-        "replace a stream; delete: it may be missing",
-        &[Upload, Delete],
-    ),
-    Spec(
-        "",
-        "min-size",
-        "SIZE",
-        "refuse a shorter stream, default 1",
-        &[Upload],
-    ),
-    Spec(
-        "",
-        "size",
-        "SIZE",
-        "refuse a stream of another size",
-        &[Upload],
-    ),
-    Spec(
-        "H",
-        "header",
-        "'N: V'",
-        "add a header; @FILE: those in a file",
-        &[],
-    ),
+    Spec("", "timeout", "TIME", "how long a connection may stall, default 60s", &[]),
+    Spec("f", "force", "", "replace a stream; delete: it may be missing", &[Upload, Delete]),
+    Spec("", "resume", "", "take up an upload that was broken off", &[Upload]),
+    Spec("", "min-size", "SIZE", "refuse a shorter stream, default 1", &[Upload]),
+    Spec("", "size", "SIZE", "refuse a stream of another size", &[Upload]),
+    Spec("", "offset", "BYTE", "begin with this byte", &[Download]),
+    Spec("", "length", "BYTES", "no more than so many bytes", &[Download]),
+    Spec("H", "header", "'N: V'", "add a header; @FILE: those in a file", &[]),
     Spec("", "signature", "HOW", "v4 or v2", &[]),
     Spec("", "ca-file", "FILE", "certificates to trust (PEM)", &[]),
     Spec("l", "", "", "with times and sizes", &[List]),
+    Spec("", "incomplete", "", "uploads never committed", &[List]),
     Spec("", "raw", "", "the manifest as it is stored", &[Info]),
+    Spec("", "quick", "", "by listings only", &[Verify]),
+    Spec("", "older-than", "TIME", "spare what is younger, default 7d", &[Clean]),
+    Spec("n", "dry-run", "", "only show what would go", &[Clean]),
     Spec("q", "quiet", "", "no meter, no warnings", &[]),
     Spec("v", "verbose", "", "a line per request", &[]),
-    Spec(
-        "",
-        "progress",
-        "",
-        "a meter in any case",
-        &[Upload, Download],
-    ),
+    Spec("", "progress", "", "a meter in any case", &[Upload, Download, Verify]),
     Spec("h", "help", "", "show this", &[]),
     Spec("V", "version", "", "show the version", &[]),
 ];
@@ -223,6 +194,10 @@ pub fn parse(args: &[String]) -> Result<Parsed> {
             (_, _) => table.optmulti(short, long, help, hint),
         };
     }
+    let (args, argv) = match args.iter().position(|arg| arg == "--") {
+        Some(at) => (&args[..at], Some(args[at + 1..].to_vec())),
+        None => (args, None),
+    };
     let matches = table.parse(args).map_err(|e| {
         use getopts::Fail as F;
         match e {
@@ -241,7 +216,8 @@ pub fn parse(args: &[String]) -> Result<Parsed> {
     }
     let command = command(&matches.free)?;
     fits(&matches, command)?;
-    let options = options(&matches, command)?;
+    let mut options = options(&matches, command)?;
+    options.argv = command_line(argv, command)?;
     Ok(Parsed::Run(Box::new(options)))
 }
 
@@ -258,7 +234,7 @@ fn dashes(name: &str) -> String {
 
 fn command(free: &[String]) -> Result<Command> {
     let Some(word) = free.first() else {
-        return Err(bad("command", "missing"));
+        return Err(bad("command", "missing: upload, download, list, ..."));
     };
     let found = COMMANDS.iter().find(|(w, _)| w == word);
     let Some((_, command)) = found else {
@@ -267,6 +243,18 @@ fn command(free: &[String]) -> Result<Command> {
     match free.get(1) {
         None => Ok(*command),
         Some(extra) => Err(bad(extra, "one command, and no operands")),
+    }
+}
+
+/// What stands behind `--`, where it makes sense.
+fn command_line(argv: Option<Vec<String>>, command: Command) -> Result<Vec<String>> {
+    match argv {
+        None => Ok(Vec::new()),
+        Some(_) if !matches!(command, Upload | Download) => {
+            Err(bad("--", &format!("not for {}", command.word())))
+        }
+        Some(argv) if argv.is_empty() => Err(bad("--", "needs a command behind it")),
+        Some(argv) => Ok(argv),
     }
 }
 
@@ -297,6 +285,9 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         }
         (bucket, stream) = (Some(b), Some(name));
     }
+    if matches.opt_present("keyfile") && matches.opt_present("profile") {
+        return Err(bad("--profile", "not together with --keyfile"));
+    }
     let min_size = text("min-size")?
         .map(|t| size("--min-size", &t, 1))
         .transpose()?;
@@ -308,6 +299,15 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         return Err(bad("--size", "is less than --min-size"));
     }
     let least_by_default = if exact == Some(0) { 0 } else { 1 };
+    let offset = text("offset")?
+        .map(|t| size("--offset", &t, 1))
+        .transpose()?;
+    let length = text("length")?
+        .map(|t| size("--length", &t, 1))
+        .transpose()?;
+    let older_than = text("older-than")?
+        .map(|t| time("--older-than", &t))
+        .transpose()?;
     let patience = text("patience")?
         .map(|t| time("--patience", &t))
         .transpose()?;
@@ -328,7 +328,7 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         endpoint: text("endpoint")?,
         prefix: matches.opt_str("prefix"),
         addressing: addressing(text("addressing")?.as_deref())?,
-        blocksize: blocksize(text("blocksize")?.as_deref())?,
+        blocksize: text("blocksize")?.map(|t| blocksize(&t)).transpose()?,
         patience: match patience {
             None => Some(Duration::from_secs(24 * 3600)),
             Some(Duration::ZERO) => None,
@@ -337,16 +337,24 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         retries: retries.transpose()?,
         timeout: timeout.unwrap_or(Duration::from_secs(60)),
         force: matches.opt_present("force"),
+        resume: matches.opt_present("resume"),
+        offset: offset.unwrap_or(0),
+        length,
         min_size: min_size.unwrap_or(least_by_default),
         size: exact,
         headers: matches.opt_strs("header"),
         signature: signature(text("signature")?.as_deref())?,
         ca_file: text("ca-file")?,
         long: matches.opt_present("l"),
+        incomplete: matches.opt_present("incomplete"),
         raw: matches.opt_present("raw"),
+        quick: matches.opt_present("quick"),
+        older_than: older_than.unwrap_or(Duration::from_secs(7 * 86_400)),
+        dry_run: matches.opt_present("dry-run"),
         quiet: matches.opt_present("quiet"),
         verbose: matches.opt_present("verbose"),
         progress: matches.opt_present("progress"),
+        argv: Vec::new(),
     })
 }
 
@@ -379,10 +387,7 @@ fn signature(text: Option<&str>) -> Result<Version> {
 }
 
 /// A bare number is kilobytes, as it was in the Java s3pipe.
-fn blocksize(text: Option<&str>) -> Result<u64> {
-    let Some(text) = text else {
-        return Ok(16 << 20);
-    };
+fn blocksize(text: &str) -> Result<u64> {
     let bytes = size("--blocksize", text, 1024)?;
     match BLOCK_SIZES.contains(&bytes) {
         true => Ok(bytes),
@@ -390,59 +395,23 @@ fn blocksize(text: Option<&str>) -> Result<u64> {
     }
 }
 
-/// A number of bytes: digits, and K, M, G or T for powers of 1024; `bare` is
-/// what a number without a letter counts in.
 fn size(option: &str, text: &str, bare: u64) -> Result<u64> {
-    let unit = |shift: u32| Some(1u64 << shift);
-    let (digits, unit) = match text.char_indices().next_back() {
-        Some((at, 'k' | 'K')) => (&text[..at], unit(10)),
-        Some((at, 'm' | 'M')) => (&text[..at], unit(20)),
-        Some((at, 'g' | 'G')) => (&text[..at], unit(30)),
-        Some((at, 't' | 'T')) => (&text[..at], unit(40)),
-        _ => (text, Some(bare)),
-    };
-    number(digits)
-        .zip(unit)
-        .and_then(|(n, unit)| n.checked_mul(unit))
-        .ok_or_else(|| {
-            bad(
-                option,
-                &format!("'{text}' is no size, such as 512K, 16M or 1G"),
-            )
-        })
+    let why = || format!("'{text}' is no size, such as 512K, 16M or 1G");
+    units::size(text, bare).ok_or_else(|| bad(option, &why()))
 }
 
-/// A time: digits, and s, m, h or d; seconds without a letter.
 fn time(option: &str, text: &str) -> Result<Duration> {
-    let (digits, unit) = match text.char_indices().next_back() {
-        Some((at, 's')) => (&text[..at], 1),
-        Some((at, 'm')) => (&text[..at], 60),
-        Some((at, 'h')) => (&text[..at], 3600),
-        Some((at, 'd')) => (&text[..at], 86_400),
-        _ => (text, 1),
-    };
-    // A century is long enough, and keeps arithmetic with it from overflowing.
-    number(digits)
-        .and_then(|n| n.checked_mul(unit))
-        .filter(|n| *n <= 100 * 366 * 86_400)
-        .map(Duration::from_secs)
-        .ok_or_else(|| {
-            bad(
-                option,
-                &format!("'{text}' is no time, such as 90s, 30m, 24h or 7d"),
-            )
-        })
-}
-
-fn number(digits: &str) -> Option<u64> {
-    let fine = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    digits.parse().ok().filter(|_| fine)
+    let why = || format!("'{text}' is no time, such as 90s, 30m, 24h or 7d");
+    units::time(text).ok_or_else(|| bad(option, &why()))
 }
 
 fn usage() -> String {
     let mut text = String::from("usage: s3pipe [options] ");
-    text.push_str("upload | download | info | delete -b BUCKET -s NAME\n");
-    text.push_str("       s3pipe [options] list | createbucket | deletebucket -b BUCKET\n\n");
+    text.push_str("upload | download -b BUCKET -s NAME [-- command ...]\n");
+    text.push_str("       s3pipe [options] info | verify | delete -b BUCKET -s NAME\n");
+    text.push_str(
+        "       s3pipe [options] list | clean | createbucket | deletebucket -b BUCKET\n\n",
+    );
     for Spec(short, long, hint, help, _) in &OPTIONS {
         let short = match short.is_empty() {
             true => "   ".to_string(),

@@ -28,7 +28,7 @@ fn options_and_command_in_any_order() {
 #[test]
 fn defaults_are_as_documented() {
     let options = run("upload").unwrap();
-    assert_eq!(options.blocksize, 16 << 20);
+    assert_eq!(options.blocksize, None);
     assert_eq!(options.patience, Some(Duration::from_secs(86_400)));
     assert_eq!(options.timeout, Duration::from_secs(60));
     assert_eq!((options.min_size, options.size), (1, None));
@@ -38,7 +38,7 @@ fn defaults_are_as_documented() {
 
 #[test]
 fn sizes_and_times() {
-    let blocksize = |text| run(&format!("upload --blocksize {text}")).map(|o| o.blocksize);
+    let blocksize = |text| run(&format!("upload --blocksize {text}")).map(|o| o.blocksize.unwrap());
     assert_eq!(blocksize("64"), Ok(64 << 10));
     assert_eq!(blocksize("64K"), Ok(64 << 10));
     assert_eq!(blocksize("1g"), Ok(1 << 30));
@@ -65,6 +65,8 @@ fn sizes_and_times() {
     assert_eq!(run("upload --min-size 0").unwrap().min_size, 0);
     assert_eq!(run("upload --size 0").unwrap().min_size, 0);
     assert!(run("upload --size 5 --min-size 6").is_err());
+    assert_eq!(run("clean").unwrap().older_than.as_secs(), 7 * 86_400);
+    assert_eq!(run("download --offset 1K --length 2").unwrap().offset, 1024);
 }
 
 #[test]
@@ -75,6 +77,13 @@ fn streams_may_be_urls() {
     assert!(run("info -s s3://bucket").is_err());
     assert!(run("info -s s3://one/x -b two").is_err());
     assert!(run("info -s s3://one/x -b one").is_ok());
+}
+
+#[test]
+fn commands_keep_their_options() {
+    let options = run("upload -s x -- sh -c true -s y -- z").unwrap();
+    assert_eq!(options.argv, ["sh", "-c", "true", "-s", "y", "--", "z"]);
+    assert_eq!(options.stream.as_deref(), Some("x"));
 }
 
 #[test]
@@ -97,6 +106,10 @@ fn mistakes_name_the_option() {
         ("upload --addressing up", "--addressing"),
         ("upload --signature v3", "--signature"),
         ("upload --retry often", "--retry"),
+        ("list -- true", "--"),
+        ("upload --", "--"),
+        ("download --resume", "--resume"),
+        ("verify -n", "--dry-run"),
     ] {
         let e = run(line).unwrap_err();
         assert_eq!(e.exit(), Exit::Usage, "{line}");

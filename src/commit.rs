@@ -5,7 +5,6 @@
 //! a commit that was not seen, nor a failure for one that was.
 
 use crate::error::{Error, Exit, Result};
-use crate::http::Payload;
 use crate::key::{Keys, Name, UploadId};
 use crate::manifest::{MANIFEST_LIMIT, Manifest};
 use crate::s3::{Client, Condition, Failure, Get, Kind, Put, backoff};
@@ -24,12 +23,23 @@ pub enum Head {
     Absent,
     /// We may not know: S3 answers 403 for a missing key to who may not list.
     Unknown,
+    /// There is one, under this ETag, that makes no sense for this reason.
+    Damaged(Option<String>, String),
     /// This upload, under this ETag.
     Present(Box<Manifest>, Option<String>),
 }
 
-/// Look at a stream's manifest. 65 if there is one that cannot be read, or
-/// that is another stream's.
+impl Head {
+    /// The upload that is committed, as far as we know.
+    pub fn upload(&self) -> Option<&UploadId> {
+        match self {
+            Head::Present(manifest, _) => Some(&manifest.upload),
+            _ => None,
+        }
+    }
+}
+
+/// Look at a stream's manifest.
 pub fn look(client: &mut Client, keys: &Keys, name: &Name) -> Result<Head> {
     let key = keys.manifest(name);
     let mut reading = 1;
@@ -42,15 +52,12 @@ pub fn look(client: &mut Client, keys: &Keys, name: &Name) -> Result<Head> {
             Ok(manifest) => break (manifest, small.etag),
             // It may have been damaged on its way.
             Err(_) if reading < READINGS => reading += 1,
-            Err(why) => {
-                let why = format!("bad manifest: {why}");
-                return Err(client.error(Exit::Data, Some(&key), why));
-            }
+            Err(why) => return Ok(Head::Damaged(small.etag, format!("bad manifest: {why}"))),
         }
     };
     if manifest.name != *name {
         let why = "this manifest belongs to another stream";
-        return Err(client.error(Exit::Data, Some(&key), why));
+        return Ok(Head::Damaged(etag, why.into()));
     }
     Ok(Head::Present(Box::new(manifest), etag))
 }
@@ -60,21 +67,6 @@ fn nothing_read(failure: Failure) -> Result<Head> {
         Some(r) if r.no_such_key() => Ok(Head::Absent),
         Some(r) if r.status == 403 && r.code == "AccessDenied" => Ok(Head::Unknown),
         _ => Err(failure.error),
-    }
-}
-
-/// The manifest of a stream that must be there. 66 if it is not, 77 if that
-/// cannot be told.
-pub fn require(client: &mut Client, keys: &Keys, name: &Name) -> Result<Manifest> {
-    let key = keys.manifest(name);
-    match look(client, keys, name)? {
-        Head::Present(manifest, _) => Ok(*manifest),
-        Head::Absent => Err(client.error(Exit::Missing, Some(&key), "no such stream")),
-        Head::Unknown => Err(client.error(
-            Exit::Denied,
-            Some(&key),
-            "403 AccessDenied: may not be read, or does not exist",
-        )),
     }
 }
 
@@ -95,30 +87,24 @@ pub fn commit(client: &mut Client, keys: &Keys, manifest: &Manifest, seen: Head)
             None => return Ok(()),
             Some(found) => found,
         };
-        if upload_of(&found) != upload_of(&seen) {
+        if found.upload() != seen.upload() {
             let why = "another upload was committed meanwhile";
             return Err(client.error(Exit::Changed, Some(&keys.manifest(&manifest.name)), why));
         }
         seen = found;
         if let Err(failure) = sent {
-            match failure.refusal.map(|r| r.status) {
+            match failure.status() {
                 Some(501) if conditional => conditional = false,
                 Some(409 | 412) => {}
                 _ => return Err(failure.error),
             }
         }
         let random = sys::random().map_or(u64::MAX, u64::from_ne_bytes);
-        client.progress().wait(backoff(attempt, random, None))?;
+        client.progress().wait(backoff(attempt, random, None));
+        client.progress().check()?;
     }
     let why = "the server says that it was stored, but does not show it: commit unknown";
     Err(client.error(Exit::Unavailable, Some(&keys.manifest(&manifest.name)), why))
-}
-
-fn upload_of(head: &Head) -> Option<&UploadId> {
-    match head {
-        Head::Present(manifest, _) => Some(&manifest.upload),
-        _ => None,
-    }
 }
 
 fn send(
@@ -131,17 +117,14 @@ fn send(
 ) -> std::result::Result<(), Failure> {
     let condition = match seen {
         _ if !conditional => Condition::None,
-        Head::Present(_, Some(etag)) => Condition::Unchanged(etag),
-        Head::Present(_, None) => Condition::None,
+        Head::Present(_, Some(etag)) | Head::Damaged(Some(etag), _) => Condition::Unchanged(etag),
+        Head::Present(_, None) | Head::Damaged(None, _) => Condition::None,
         _ => Condition::Absent,
     };
-    client.run(&mut Put {
-        key: &keys.manifest(&manifest.name),
-        kind: Kind::Manifest,
-        body: Payload::Bytes(text.as_bytes()),
-        sha256: None,
-        condition,
-    })
+    let key = keys.manifest(&manifest.name);
+    let mut put = Put::new(&key, Kind::Manifest, text.as_bytes());
+    put.condition = condition;
+    client.run(&mut put)
 }
 
 /// None if our manifest is the one that stands; else what was found.
@@ -165,6 +148,10 @@ fn seen_after(
         Head::Present(found, _) if *found == *manifest => {
             sys::ignore_stop();
             Ok(None)
+        }
+        Head::Unknown if matches!(sent, Err(f) if f.status() == Some(412)) => {
+            let why = "this stream exists already, and may not be read (403)";
+            Err(client.error(Exit::Exists, Some(&keys.manifest(&manifest.name)), why))
         }
         Head::Unknown if sent.is_ok() => {
             let why = "stored, but it may not be read back (403): commit unknown";

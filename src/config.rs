@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::cli::{Command, Options};
+
 use crate::credentials::{self, Found};
 use crate::error::{Error, Exit, Result};
 use crate::http::{Http, Settings};
@@ -51,15 +52,20 @@ fn env(name: &str) -> Option<String> {
 pub fn open(options: &Options) -> Result<Session> {
     let headers = Headers::new(&options.headers)?;
     let index_blocks = index_blocks()?;
-    let transfer = matches!(options.command, Command::Upload | Command::Download);
+    let transfer = matches!(
+        options.command,
+        Command::Upload | Command::Download | Command::Verify
+    );
     let wanted = Wanted {
         quiet: options.quiet,
         verbose: options.verbose,
         forced: options.progress,
     };
     let progress = Arc::new(Progress::new(wanted, transfer));
-    let keyfile = options.keyfile.clone().or_else(|| env("S3PIPE_KEYFILE"));
     let profile = options.profile.clone();
+    // An option outweighs a variable, whatever the two are about.
+    let configured = || env("S3PIPE_KEYFILE").filter(|_| profile.is_none());
+    let keyfile = options.keyfile.clone().or_else(configured);
     let found = find(keyfile.as_deref(), profile.as_deref())?;
     progress.debug(|| format!("credentials: {}", found.source));
     if let Some(warning) = &found.warning {
@@ -141,7 +147,9 @@ fn bucket(options: &Options, found: &Found) -> Result<String> {
 fn name(options: &Options, found: &Found) -> Result<Option<Name>> {
     let configured = || env("S3PIPE_STREAM").or_else(|| found.stream.clone());
     let text = match options.command {
-        Command::List | Command::CreateBucket | Command::DeleteBucket => return Ok(None),
+        Command::List | Command::Clean | Command::CreateBucket | Command::DeleteBucket => {
+            return Ok(None);
+        }
         Command::Delete => options.stream.clone(),
         _ => options.stream.clone().or_else(configured),
     };
@@ -199,7 +207,7 @@ fn region(options: &Options, found: &Found) -> Result<String> {
         false => Err(Error::new(
             Exit::Config,
             "region",
-            format!("'{region}' is none"),
+            format!("'{region}' is no region's name"),
         )),
     }
 }

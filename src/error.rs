@@ -87,6 +87,11 @@ impl Error {
         self.exit
     }
 
+    /// What it happened to.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// The reason alone.
     pub fn why(&self) -> &str {
         &self.why

@@ -15,7 +15,7 @@ use ureq::http::{HeaderMap, Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
-use ureq::{Agent, AsSendBody, Body, Timeout};
+use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
 
 use crate::chunk::Block;
 use crate::error::{Error, Exit, Result};
@@ -148,10 +148,18 @@ impl Http {
             config = config.tls_config(tls_config(settings.ca_file)?);
         }
         let config = config.build();
+        if config
+            .proxy()
+            .is_some_and(|p| !matches!(p.protocol(), ProxyProtocol::Http | ProxyProtocol::Https))
+        {
+            let why = "ALL_PROXY, HTTPS_PROXY or HTTP_PROXY names a SOCKS proxy; only HTTP ones are known";
+            return Err(Error::new(Exit::Config, "proxy", why));
+        }
         let bypass = !settings.tls && config.proxy().is_none();
         let tcp = TcpConnector {
             shared: shared.clone(),
             pulse: settings.pulse,
+            stall: settings.stall,
         };
         let chain =
             ().chain(ConnectProxyConnector::default())
@@ -220,6 +228,8 @@ impl Http {
             .agent
             .configure_request(request.body(body)?)
             .timeout_per_read(Some(answer_limit))
+            // Interim answers, and heads that come in drips, count as well.
+            .timeout_recv_response(Some(answer_limit))
             .build();
         self.agent.run(request)
     }
@@ -272,6 +282,9 @@ fn tls_reason(e: &rustls::Error) -> String {
         }
         E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
             "the server's certificate is for another name".into()
+        }
+        E::InvalidMessage(_) => {
+            "the server does not speak TLS here (is its endpoint an http:// one?)".into()
         }
         e => format!("TLS: {e}"),
     }

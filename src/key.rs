@@ -134,6 +134,17 @@ impl UploadId {
     }
 }
 
+/// What an upload consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its record.
+    Record,
+    /// Its indexes.
+    Index,
+    /// Its blocks.
+    Block,
+}
+
 /// Makes the keys of streams below one prefix.
 #[derive(Clone, Debug)]
 pub struct Keys {
@@ -157,6 +168,23 @@ impl Keys {
     /// The stream's head, whose PUT is the commit.
     pub fn manifest(&self, name: &Name) -> String {
         format!("{}manifest/{}", self.prefix, name.encoded)
+    }
+
+    /// What the records of a stream's uploads begin with.
+    pub fn records(&self, name: &Name) -> String {
+        format!("{}upload/{}/", self.prefix, name.encoded)
+    }
+
+    /// What the keys of all streams' blocks, indexes and records begin with.
+    pub fn uploads(&self) -> [(Part, String); 3] {
+        [Part::Record, Part::Index, Part::Block].map(|part| {
+            let word = match part {
+                Part::Record => "upload",
+                Part::Index => "index",
+                Part::Block => "block",
+            };
+            (part, format!("{}{word}/", self.prefix))
+        })
     }
 
     /// The record of an upload that is under way.

@@ -10,23 +10,31 @@
 pub mod admin;
 pub mod block;
 pub mod chunk;
+pub mod clean;
 pub mod cli;
+pub mod command;
 pub mod commit;
 pub mod config;
 pub mod credentials;
 pub mod download;
 pub mod error;
 pub mod http;
+pub mod inventory;
 pub mod key;
+pub mod legacy;
 pub mod manifest;
 pub mod progress;
+pub mod record;
 pub mod s3;
 pub mod sign;
+pub mod stream;
 #[allow(unsafe_code)]
 pub mod sys;
 #[cfg(test)]
 mod testing;
 pub mod time;
 pub mod transport;
+pub mod units;
 pub mod upload;
 pub mod uri;
+pub mod verify;

@@ -5,7 +5,7 @@ use std::process::exit;
 use s3pipe::cli::{self, Command, Options, Parsed};
 use s3pipe::config::{self, Session};
 use s3pipe::error::Result;
-use s3pipe::{admin, download, sys, upload};
+use s3pipe::{admin, clean, download, sys, upload, verify};
 
 fn main() {
     let args = sys::arguments();
@@ -36,12 +36,25 @@ fn carry_out(session: &mut Session, options: &Options) -> Result<()> {
     match (options.command, name) {
         (Command::Upload, Some(name)) => {
             let wanted = upload::Options::new(options, session.index_blocks);
-            upload::upload(client, keys, name, wanted, &mut sys::stdin())
+            upload::upload(client, keys, name, &wanted)
         }
-        (Command::Download, Some(name)) => download::download(client, keys, name, sys::stdout()),
+        (Command::Download, Some(name)) => {
+            download::download(client, keys, name, &download::Options::new(options))
+        }
+        (Command::Verify, Some(name)) => verify::verify(client, keys, name, options.quick),
         (Command::Info, Some(name)) => admin::print(&admin::info(client, keys, name, options.raw)?),
         (Command::Delete, Some(name)) => admin::delete(client, keys, name, options.force),
-        (Command::List, _) => admin::print(&admin::list(client, keys, options.long)?),
+        (Command::List, _) if options.incomplete => admin::print(&clean::incomplete(client, keys)?),
+        (Command::Clean, _) => admin::print(&clean::clean(
+            client,
+            keys,
+            options.older_than,
+            options.dry_run,
+        )?),
+        (Command::List, _) => {
+            let (text, result) = admin::list(client, keys, options.long);
+            admin::print(&text).and(result)
+        }
         (Command::CreateBucket, _) => client.create_bucket(),
         (Command::DeleteBucket, _) => client.delete_bucket(),
         (_, None) => Err(config::missing("--stream")),

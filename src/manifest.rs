@@ -19,6 +19,9 @@ pub const INDEX_LIMIT: usize = INDEX_BLOCKS as usize * 87;
 /// blocks.
 pub const MANIFEST_LIMIT: usize = 16 << 20;
 
+/// The most that one index takes in a manifest, in bytes.
+pub const INDEX_REF_LIMIT: usize = 128;
+
 /// The largest upload record, in bytes.
 pub const RECORD_LIMIT: usize = 4096;
 

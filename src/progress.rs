@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Exit, Result};
 use crate::sys;
+use crate::units::{clock, human};
 
 /// Milliseconds between two drawings of the meter.
 const REDRAW: u64 = 300;
@@ -108,18 +109,20 @@ impl Progress {
         self.pulse();
         match sys::stop_signal() {
             None => Ok(()),
-            Some(n) => Err(Error::new(Exit::Signal(n), "stopped", sys::signal_name(n))),
+            Some(n) => {
+                let why = format!("stopped by {}", sys::signal_name(n));
+                Err(Error::new(Exit::Signal(n), "s3pipe", why))
+            }
         }
     }
 
-    /// Sleep, serving signals meanwhile.
-    pub fn wait(&self, time: Duration) -> Result<()> {
+    /// Sleep, serving signals meanwhile; one that asks to stop ends it.
+    pub fn wait(&self, time: Duration) {
         let end = Instant::now() + time;
         loop {
-            self.check()?;
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
+            if self.pulse() || left.is_zero() {
+                return;
             }
             sys::pause(left.min(Duration::from_millis(250)));
         }
@@ -211,35 +214,12 @@ fn status(bytes: u64, size: Option<u64>, elapsed: Duration) -> String {
     line
 }
 
-/// Bytes in units of 1024, with one decimal.
-pub fn human(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] {
-        if value < 1023.95 || unit == "PiB" {
-            let digits = usize::from(unit != "B");
-            return format!("{value:.digits$} {unit}");
-        }
-        value /= 1024.0;
-    }
-    unreachable!("the last unit returns")
-}
-
-fn clock(seconds: u64) -> String {
-    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{h}:{m:02}:{s:02}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn figures_read_well() {
-        assert_eq!(human(0), "0 B");
-        assert_eq!(human(1023), "1023 B");
-        assert_eq!(human(1024), "1.0 KiB");
-        assert_eq!(human((1 << 20) - 1), "1.0 MiB");
-        assert_eq!(human(u64::MAX), "16384.0 PiB");
         let line = status(1 << 30, Some(4 << 30), Duration::from_secs(100));
         assert_eq!(
             line,

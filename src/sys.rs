@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
@@ -146,6 +146,13 @@ pub fn stdout() -> Stream {
     Stream(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) })
 }
 
+impl From<OwnedFd> for Stream {
+    /// One end of a pipe to another program.
+    fn from(fd: OwnedFd) -> Stream {
+        Stream(File::from(fd))
+    }
+}
+
 impl Stream {
     /// Close it, and report what only close(2) says: a full quota or a lost
     /// server on some network file systems.
@@ -213,6 +220,21 @@ fn wait(fd: RawFd, events: libc::c_short) -> io::Result<()> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Wait until a child has ended, or a signal arrives. It is not reaped.
+pub fn wait_for_end(child: u32) {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOWAIT;
+    // SAFETY: `info` is large enough; it is not read.
+    unsafe { libc::waitid(libc::P_PID, child as libc::id_t, info.as_mut_ptr(), flags) };
+}
+
+/// Ask a child that was not reaped yet to end.
+pub fn terminate(child: u32) {
+    // SAFETY: takes and returns plain integers; the id cannot have been given
+    // to another process while the child is not reaped.
+    unsafe { libc::kill(child as libc::pid_t, libc::SIGTERM) };
 }
 
 /// Sleep, but no longer than until the next signal (std's sleep goes on).

@@ -47,6 +47,8 @@ pub struct TcpConnector {
     pub shared: Arc<Shared>,
     /// See [`Pulse`].
     pub pulse: Pulse,
+    /// How long the body of an answer may stand still.
+    pub stall: Duration,
 }
 
 impl std::fmt::Debug for TcpConnector {
@@ -75,6 +77,7 @@ impl<In: Transport> Connector<In> for TcpConnector {
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             shared: self.shared.clone(),
             pulse: self.pulse.clone(),
+            stall: self.stall,
             generation: self.shared.generation.load(Ordering::Relaxed),
             lent: Arc::default(),
             write_failed: false,
@@ -114,6 +117,7 @@ pub struct Tcp {
     buffers: LazyBuffers,
     shared: Arc<Shared>,
     pulse: Pulse,
+    stall: Duration,
     generation: u64,
     lent: Arc<AtomicU8>,
     write_failed: bool,
@@ -136,6 +140,7 @@ impl Tcp {
         let ready = body
             .len()
             .min(usize::try_from(length).unwrap_or(usize::MAX));
+        self.stream.set_read_timeout(Some(self.stall)).ok()?;
         self.lent.store(LENT, Ordering::Relaxed);
         let loan = Loan {
             stream: self.stream.clone(),
@@ -143,6 +148,7 @@ impl Tcp {
             taken: 0,
             left: length,
             pulse: self.pulse.clone(),
+            stall: self.stall,
             lent: self.lent.clone(),
         };
         *self.shared.loan.lock().ok()? = Some(loan);
@@ -234,6 +240,7 @@ pub struct Loan {
     taken: usize,
     left: u64,
     pulse: Pulse,
+    stall: Duration,
     lent: Arc<AtomicU8>,
 }
 
@@ -255,9 +262,10 @@ impl Read for Loan {
             self.taken += n;
             n
         } else if want > 0 {
-            let limit = self.stream.read_timeout()?;
             let mut stream = &*self.stream;
-            patiently(limit, &self.pulse, || stream.read(&mut buf[..want]))?
+            patiently(Some(self.stall), &self.pulse, || {
+                stream.read(&mut buf[..want])
+            })?
         } else {
             0
         };

@@ -13,28 +13,36 @@ use sha2::{Digest, Sha256};
 use crate::block;
 use crate::chunk::{self, Block};
 use crate::cli;
-use crate::commit::{self, Head, READINGS};
-use crate::error::{Error, Exit, Result, os_reason};
+use crate::command::Pipe;
+use crate::commit::{self, Head};
+use crate::error::{Error, Exit, Result};
+use crate::inventory::{self, Finding, Stored};
 use crate::key::{Keys, Name, Sha256 as Sha, UploadId};
+use crate::legacy;
 use crate::manifest::{
-    BlockRef, IndexRef, MANIFEST_LIMIT, Manifest, RECORD_LIMIT, Record, index_line,
+    BlockRef, INDEX_REF_LIMIT, IndexRef, MANIFEST_LIMIT, Manifest, Record, index_line,
 };
+use crate::record;
 use crate::s3::{Client, Kind};
 use crate::sys;
 
 /// What the user asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Bytes of every block but the last.
-    pub blocksize: u64,
+    pub blocksize: Option<u64>,
     /// Blocks per index.
     pub index_blocks: u64,
     /// Replace a stream of that name.
     pub force: bool,
+    /// Take up an upload that was broken off.
+    pub resume: bool,
     /// The shortest stream that is committed, in bytes.
     pub min_size: u64,
     /// The only length that is committed, in bytes.
     pub size: Option<u64>,
+    /// Whose output is uploaded; empty for stdin.
+    pub command: Vec<String>,
 }
 
 impl Options {
@@ -44,19 +52,25 @@ impl Options {
             blocksize: options.blocksize,
             index_blocks,
             force: options.force,
+            resume: options.resume,
             min_size: options.min_size,
             size: options.size,
+            command: options.argv.clone(),
         }
     }
 }
+
+/// Where no size is given.
+const BLOCKSIZE: u64 = 16 << 20;
 
 /// An upload under way.
 struct Upload<'a> {
     client: &'a mut Client,
     keys: &'a Keys,
-    name: &'a Name,
-    id: UploadId,
-    options: Options,
+    record: &'a Record,
+    options: &'a Options,
+    /// What an earlier run has stored already.
+    stored: Option<Stored>,
     indexes: Vec<IndexRef>,
     /// The lines of the index that is being filled, and what they list.
     lines: String,
@@ -65,56 +79,73 @@ struct Upload<'a> {
     blocks: u64,
 }
 
-/// Store all of `input` as the stream `name`, and commit it.
-pub fn upload(
-    client: &mut Client,
-    keys: &Keys,
-    name: &Name,
-    options: Options,
-    input: &mut sys::Stream,
-) -> Result<()> {
+/// Store a stream under `name`, and commit it.
+pub fn upload(client: &mut Client, keys: &Keys, name: &Name, options: &Options) -> Result<()> {
     let seen = look(client, keys, name, options.force)?;
-    let now = client.now();
-    let record = Record {
-        name: name.clone(),
-        upload: UploadId::new(now, random()?),
-        created: now,
-        blocksize: options.blocksize,
-        nonce: random()?,
-    };
-    announce(client, keys, &record)?;
+    let (record, stored) = begin(client, keys, name, options, &seen)?;
+    let resumed = stored.is_some();
     if let Some(size) = options.size {
         client.progress().set_size(size);
     }
     let mut upload = Upload {
         client,
         keys,
-        name,
-        id: record.upload.clone(),
+        record: &record,
         options,
+        stored,
         indexes: Vec::new(),
         lines: String::new(),
         pending: nothing(),
         bytes: 0,
         blocks: 0,
     };
-    let sent = upload.send(input).and_then(|()| upload.check_size());
-    if let Err(e) = sent {
-        return Err(upload.abandon(&record, e));
+    if let Err(e) = upload.send().and_then(|()| upload.check_size()) {
+        return Err(upload.abandon(e));
     }
-    let manifest = upload.manifest(&record);
+    let manifest = upload.manifest();
     let far = (manifest.bytes(), manifest.blocks());
-    still_ours(client, keys, &record, "nothing was committed")
+    record::check(client, keys, &record, "nothing was committed")
+        .and_then(|()| client.progress().check())
         .and_then(|()| commit::commit(client, keys, &manifest, seen.clone()))
         .map_err(|e| stopped(client, name, e, far))?;
-    still_ours(client, keys, &record, "run s3pipe verify")?;
+    record::check(client, keys, &record, "run s3pipe verify").map_err(|e| match e.exit() {
+        Exit::Changed => e,
+        _ => e.also("the stream is committed, but see what s3pipe verify says"),
+    })?;
     client.progress().finish();
-    tidy(client, keys, &record, seen);
+    if let Err(e) = tidy(client, keys, &manifest, seen, resumed) {
+        let text = format!("{e} (the stream is committed; this was left behind)");
+        client.progress().warn(&text);
+    }
     Ok(())
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
-    sys::random().map_err(|e| Error::new(Exit::Internal, "/dev/urandom", os_reason(&e)))
+/// A new upload, or the one to go on with and what it has stored.
+fn begin(
+    client: &mut Client,
+    keys: &Keys,
+    name: &Name,
+    options: &Options,
+    seen: &Head,
+) -> Result<(Record, Option<Stored>)> {
+    if options.resume
+        && let Some(record) = record::take_over(client, keys, name, seen.upload())?
+    {
+        if options
+            .blocksize
+            .is_some_and(|size| size != record.blocksize)
+        {
+            let why = format!(
+                "the upload to resume has blocks of {} bytes",
+                record.blocksize
+            );
+            return Err(Error::new(Exit::Usage, "--blocksize", why));
+        }
+        let stored = Stored::new(keys, name, &record.upload);
+        return Ok((record, Some(stored)));
+    }
+    let record = record::create(client, keys, name, options.blocksize.unwrap_or(BLOCKSIZE))?;
+    Ok((record, None))
 }
 
 fn nothing() -> IndexRef {
@@ -125,50 +156,42 @@ fn nothing() -> IndexRef {
     }
 }
 
-/// The look before the upload: 73 if the stream is there and is to stay.
+/// The look before the upload: 73 if the stream is there and is to stay. One
+/// of version 1 always stays: nothing could replace it in one step.
 fn look(client: &mut Client, keys: &Keys, name: &Name, force: bool) -> Result<Head> {
-    match commit::look(client, keys, name) {
-        Ok(Head::Present(..)) if !force => {
-            let why = "this stream exists already (-f replaces it)";
-            Err(client.error(Exit::Exists, Some(&keys.manifest(name)), why))
+    let head = commit::look(client, keys, name)?;
+    let why = match &head {
+        Head::Present(..) | Head::Damaged(..) if !force => {
+            "this stream exists already (-f replaces it)"
         }
-        result => result,
-    }
-}
-
-/// Write the record of this upload, and see that we may read it: both must be
-/// allowed for the commit, and now is the time to find out.
-fn announce(client: &mut Client, keys: &Keys, record: &Record) -> Result<()> {
-    let key = keys.record(&record.name, &record.upload);
-    client.put(&key, Kind::Record, record.to_text().as_bytes())?;
-    still_ours(client, keys, record, "nothing was committed")
-}
-
-/// 75 if the record is gone or another process has taken the upload over.
-fn still_ours(client: &mut Client, keys: &Keys, record: &Record, then: &str) -> Result<()> {
-    let key = keys.record(&record.name, &record.upload);
-    let mut why = "";
-    for _ in 0..READINGS {
-        match client.get(&key, Kind::Record, RECORD_LIMIT)? {
-            Some(small) if small.body == record.to_text().as_bytes() => return Ok(()),
-            Some(_) => why = "another process has taken this upload over",
-            None => why = "this upload was cleaned away under us",
+        Head::Absent if legacy::exists(client, name)? == Some(true) => {
+            "this stream exists already, written by s3pipe 1: delete it, or use another name"
         }
-    }
-    Err(client.error(Exit::Changed, Some(&key), format!("{why}: {then}")))
+        _ => return Ok(head),
+    };
+    Err(client.error(Exit::Exists, Some(&keys.manifest(name)), why))
 }
 
-/// After the commit: what failed here is said, and changes nothing.
-fn tidy(client: &mut Client, keys: &Keys, record: &Record, old: Head) {
+/// After the commit, remove what is of no use any more: our record, the stream
+/// that was replaced, blocks of a broken-off run that are not in this stream.
+fn tidy(
+    client: &mut Client,
+    keys: &Keys,
+    manifest: &Manifest,
+    old: Head,
+    resumed: bool,
+) -> Result<()> {
     client.be_brief();
-    let mut result = client.delete(&keys.record(&record.name, &record.upload), Kind::Record);
-    if let Head::Present(manifest, _) = old {
-        let removed = remove_upload(client, keys, &manifest.name, &manifest.upload);
-        result = result.and(removed);
+    client.delete(&keys.record(&manifest.name, &manifest.upload), Kind::Record)?;
+    if resumed {
+        inventory::compare(client, keys, manifest, |client, finding| match finding {
+            Finding::Extra(key) => client.delete(&key, Kind::Block),
+            _ => Ok(()),
+        })?;
     }
-    if let Err(e) = result {
-        let text = format!("{e} (the stream is committed; this was left behind)");
-        client.progress().warn(&text);
+    match old {
+        Head::Present(old, _) => remove_upload(client, keys, &old.name, &old.upload),
+        _ => Ok(()),
     }
 }
 
@@ -185,32 +208,53 @@ pub fn remove_upload(client: &mut Client, keys: &Keys, name: &Name, id: &UploadI
 }
 
 impl Upload<'_> {
-    /// Read blocks and store them until the stream ends.
-    fn send(&mut self, input: &mut sys::Stream) -> Result<()> {
-        input.widen_pipe();
-        let size = self.options.blocksize;
+    /// Read blocks and store them until the stream ends, as its producer
+    /// meant it to.
+    fn send(&mut self) -> Result<()> {
+        let mut source = Pipe::source(&self.options.command)?;
+        source.stream().widen_pipe();
+        let size = self.record.blocksize;
         let mut block = Arc::new(Block::new(size as usize));
         loop {
-            let mut hasher = Sha256::new();
-            let free = Arc::get_mut(&mut block)
-                .ok_or_else(|| Error::new(Exit::Internal, "block", "still being sent"))?;
-            let read = chunk::fill(
-                input,
-                free.bytes_mut(),
-                |piece| hasher.update(piece),
-                || self.client.progress().check().map_err(ReadError::Stopped),
-            );
-            let length = read.map_err(|e| match e {
-                ReadError::Io(e) => Error::new(Exit::Io, "stdin", os_reason(&e)),
-                ReadError::Stopped(e) => e,
-            })?;
+            let (length, sha256) = self.read(&mut source, &mut block)?;
+            if self
+                .options
+                .size
+                .is_some_and(|s| self.bytes + length as u64 > s)
+            {
+                let why = "the stream is longer than --size says: not committed";
+                return Err(Error::new(Exit::Data, self.what(), why));
+            }
             if length > 0 {
-                let sha256 = hasher.finalize().into();
                 self.store(&block, length, sha256)?;
             }
             if (length as u64) < size {
-                return self.flush_index();
+                break;
             }
+        }
+        let stopped = || self.client.progress().check();
+        source.finish(stopped).map_err(|e| match e.exit() {
+            Exit::Data => e.also("nothing was committed"),
+            _ => e,
+        })?;
+        self.flush_index()
+    }
+
+    /// Fill the block, and hash it as it comes.
+    fn read(&mut self, source: &mut Pipe, block: &mut Arc<Block>) -> Result<(usize, Sha)> {
+        let mut hasher = Sha256::new();
+        let free = Arc::get_mut(block)
+            .ok_or_else(|| Error::new(Exit::Internal, "block", "still being sent"))?;
+        let read = chunk::fill(
+            source.stream(),
+            free.bytes_mut(),
+            |piece| hasher.update(piece),
+            || self.client.progress().check().map_err(ReadError::Stopped),
+        );
+        match read {
+            Ok(length) => Ok((length, hasher.finalize().into())),
+            Err(ReadError::Io(e)) => Err(source.error(&e)),
+            Err(ReadError::Stopped(e)) => Err(e),
         }
     }
 
@@ -220,8 +264,15 @@ impl Upload<'_> {
             length: length as u64,
             sha256,
         };
-        let key = self.keys.block(self.name, &self.id, block.number, &sha256);
-        block::store(self.client, &key, bytes, length, sha256)?;
+        let there = match &mut self.stored {
+            Some(stored) => stored.has(self.client, &block)?,
+            None => false,
+        };
+        if !there {
+            let (name, id) = (&self.record.name, &self.record.upload);
+            let key = self.keys.block(name, id, block.number, &sha256);
+            block::store(self.client, &key, bytes, length, sha256)?;
+        }
         self.client.set_underway(true);
         self.client.progress().block_done(block.length);
         self.blocks += 1;
@@ -235,6 +286,11 @@ impl Upload<'_> {
         Ok(())
     }
 
+    /// The stream, for a message.
+    fn what(&self) -> String {
+        what(self.client, &self.record.name)
+    }
+
     /// Store the lines gathered so far as an index object.
     fn flush_index(&mut self) -> Result<()> {
         if self.pending.blocks == 0 {
@@ -243,12 +299,16 @@ impl Upload<'_> {
         let mut index = std::mem::replace(&mut self.pending, nothing());
         index.sha256 = Sha256::digest(self.lines.as_bytes()).into();
         let number = self.indexes.len() as u64;
-        let key = self.keys.index(self.name, &self.id, number, &index.sha256);
+        let key = self.keys.index(
+            &self.record.name,
+            &self.record.upload,
+            number,
+            &index.sha256,
+        );
         self.client.put(&key, Kind::Index, self.lines.as_bytes())?;
         self.lines.clear();
         self.indexes.push(index);
-        // A line has at most 100 bytes; the rest of a manifest has 1 KiB.
-        if self.indexes.len() * 100 + 1024 > MANIFEST_LIMIT {
+        if (self.indexes.len() + 8) * INDEX_REF_LIMIT > MANIFEST_LIMIT {
             let why = "the stream has too many blocks: use a larger --blocksize";
             return Err(self.client.error(Exit::Usage, Some(&key), why));
         }
@@ -263,31 +323,40 @@ impl Upload<'_> {
             _ if got < least => format!("the stream has {got} bytes, fewer than {least}"),
             _ => return Ok(()),
         };
-        let why = format!("{why}: not committed");
-        Err(Error::new(Exit::Data, "stdin", why))
+        let what = self.what();
+        Err(Error::new(
+            Exit::Data,
+            what,
+            format!("{why}: not committed"),
+        ))
     }
 
-    fn manifest(&mut self, record: &Record) -> Manifest {
+    fn manifest(&mut self) -> Manifest {
         Manifest {
-            name: record.name.clone(),
-            upload: record.upload.clone(),
-            created: record.created,
-            blocksize: record.blocksize,
+            name: self.record.name.clone(),
+            upload: self.record.upload.clone(),
+            created: self.record.created,
+            blocksize: self.record.blocksize,
             indexes: std::mem::take(&mut self.indexes),
         }
     }
 
     /// Leave off. A record without a block is of no use to anybody.
-    fn abandon(&mut self, record: &Record, e: Error) -> Error {
-        if self.blocks == 0 {
+    fn abandon(&mut self, e: Error) -> Error {
+        let name = &self.record.name;
+        if self.blocks == 0 && self.stored.is_none() {
             sys::ignore_stop();
             self.client.be_brief();
-            let key = self.keys.record(&record.name, &record.upload);
+            let key = self.keys.record(name, &self.record.upload);
             // The first error is the one that matters.
             let _ = self.client.delete(&key, Kind::Record);
         }
-        stopped(self.client, self.name, e, (self.bytes, self.blocks))
+        stopped(self.client, name, e, (self.bytes, self.blocks))
     }
+}
+
+fn what(client: &Client, name: &Name) -> String {
+    format!("upload: {}/{}", client.bucket(), name.printable())
 }
 
 /// An error as it is, or, of a signal, a line that says how far we got.
@@ -295,9 +364,8 @@ fn stopped(client: &Client, name: &Name, e: Error, (bytes, blocks): (u64, u64)) 
     let Exit::Signal(_) = e.exit() else {
         return e;
     };
-    let what = format!("upload: {}/{}", client.bucket(), name.printable());
     let far = format!("{bytes} bytes in {blocks} blocks stored, nothing committed");
-    Error::new(e.exit(), what, format!("stopped by {}: {far}", e.why()))
+    Error::new(e.exit(), what(client, name), format!("{}: {far}", e.why()))
 }
 
 /// Why reading a block ended.

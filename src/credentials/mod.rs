@@ -19,7 +19,7 @@ mod ini;
 mod keyfile;
 mod profile;
 
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Exit, Result, os_reason};
 use crate::sign::Credentials;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -235,7 +235,7 @@ impl Contents {
 /// Reads a file of at most `limit` bytes; none if it does not exist. A pipe
 /// will do, and is read to its end.
 fn read(path: &str, limit: u64) -> Result<Option<Contents>> {
-    let failed = |e: std::io::Error| Error::new(Exit::Config, path, e);
+    let failed = |e: std::io::Error| Error::new(Exit::Config, path, os_reason(&e));
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {

@@ -135,6 +135,18 @@ pub struct Failure {
     pub error: Error,
 }
 
+impl Failure {
+    /// The status of the server's last word.
+    pub fn status(&self) -> Option<u16> {
+        self.refusal.as_ref().map(|refusal| refusal.status)
+    }
+
+    /// Whether the server said that there is no such object.
+    pub fn no_such_key(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|r| r.no_such_key())
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         failure.error
@@ -233,10 +245,7 @@ impl Client {
             };
             trial.attempts += 1;
             let what = self.what(op.call().key);
-            self.setup
-                .progress
-                .check()
-                .map_err(|e| trial.failure(&fault, e))?;
+            self.check(&what).map_err(|e| trial.failure(&fault, e))?;
             let verdict = judge(&fault, &self.setup.region, signed_at);
             if trial.mends < MENDS && self.mend(&verdict, signed_at) {
                 trial.mends += 1;
@@ -248,6 +257,12 @@ impl Client {
             }
             self.pause(&mut trial, &fault, &what)?;
         }
+    }
+
+    /// A request to stop, as an error that names what we were at.
+    fn check(&self, what: &str) -> Result<()> {
+        let checked = self.setup.progress.check();
+        checked.map_err(|e| Error::new(e.exit(), what, e.why()))
     }
 
     /// Change what the verdict says must change. False if that is nothing.
@@ -335,11 +350,11 @@ impl Client {
         let repeats_left = self.setup.retries.is_none_or(|n| trial.attempts <= n);
         if left == Some(Duration::ZERO) || !repeats_left {
             let seconds = failing.as_secs();
-            let tried = trial.attempts;
-            let why = format!(
-                "{} (gave up after {tried} attempts in {seconds} s)",
-                fault.why()
-            );
+            let tried = match trial.attempts {
+                1 => "1 attempt".to_string(),
+                n => format!("{n} attempts in {seconds} s"),
+            };
+            let why = format!("{} (gave up after {tried})", fault.why());
             let error = Error::new(Exit::Unavailable, what, why);
             return Err(trial.failure(fault, error));
         }
@@ -352,8 +367,8 @@ impl Client {
         let delay = left.map_or(delay, |left| delay.min(left));
         self.tell(trial, fault, what, failing);
         self.setup.progress.retried();
-        let waited = self.setup.progress.wait(delay);
-        waited.map_err(|e| trial.failure(fault, e))
+        self.setup.progress.wait(delay);
+        self.check(what).map_err(|e| trial.failure(fault, e))
     }
 
     /// Say what is being waited for: not at once, and once a minute.

@@ -138,7 +138,11 @@ impl Refusal {
         if !self.code.is_empty() {
             why.push_str(&format!(" {}", self.code));
         }
-        let message: String = self.message.trim().chars().take(300).collect();
+        let message = match self.message.trim() {
+            "" => meaning(&self.code),
+            message => message,
+        };
+        let message: String = message.chars().take(300).collect();
         if !message.is_empty() {
             why.push_str(&format!(": {}", message.trim_end_matches('.')));
         }
@@ -149,6 +153,21 @@ impl Refusal {
     /// servers confuse the two; callers that must know ask for the bucket.
     pub fn no_such_key(&self) -> bool {
         self.status == 404 && self.code != "NoSuchBucket"
+    }
+}
+
+/// What a code means, for servers that do not say.
+fn meaning(code: &str) -> &'static str {
+    match code {
+        "InvalidAccessKeyId" | "NotSignedUp" => "this access key is not known here",
+        "SignatureDoesNotMatch" => "the secret key does not belong to the access key",
+        "AccessDenied" => "this access key is not allowed to do that, or its secret is wrong",
+        "NoSuchBucket" => "there is no such bucket",
+        "NoSuchKey" => "there is no such object",
+        "BucketAlreadyExists" => "somebody has a bucket of this name already",
+        "BucketAlreadyOwnedByYou" => "you have this bucket already",
+        "BucketNotEmpty" => "the bucket is not empty",
+        _ => "",
     }
 }
 

@@ -42,6 +42,19 @@ pub enum Condition<'a> {
     Unchanged(&'a str),
 }
 
+impl<'a> Put<'a> {
+    /// Store these bytes, unconditionally.
+    pub fn new(key: &'a str, kind: Kind, body: &'a [u8]) -> Put<'a> {
+        Put {
+            key,
+            kind,
+            body: Payload::Bytes(body),
+            sha256: None,
+            condition: Condition::None,
+        }
+    }
+}
+
 impl Operation for Put<'_> {
     type Out = ();
 
@@ -172,22 +185,23 @@ impl Operation for List<'_> {
     }
 
     fn take(&mut self, answer: Answer) -> std::result::Result<xml::Page, Fault> {
-        read_xml(answer, xml::page, "a listing")
+        read_xml(answer, |body| xml::page(body, self.prefix), "a listing")
     }
 }
 
 /// A listing under way.
-struct Pages<'a> {
-    prefix: &'a str,
+pub struct Pages {
+    prefix: String,
     token: Option<String>,
     last: Option<String>,
     done: bool,
 }
 
-impl Pages<'_> {
-    fn new(prefix: &str) -> Pages<'_> {
+impl Pages {
+    /// All objects whose keys begin with `prefix`.
+    pub fn new(prefix: &str) -> Pages {
         Pages {
-            prefix,
+            prefix: prefix.to_string(),
             token: None,
             last: None,
             done: false,
@@ -218,20 +232,14 @@ impl Operation for DeleteMany<'_> {
 impl Client {
     /// PutObject, unconditionally.
     pub fn put(&mut self, key: &str, kind: Kind, body: &[u8]) -> std::result::Result<(), Failure> {
-        self.run(&mut Put {
-            key,
-            kind,
-            body: Payload::Bytes(body),
-            sha256: None,
-            condition: Condition::None,
-        })
+        self.run(&mut Put::new(key, kind, body))
     }
 
     /// GetObject of a small object; None if there is none.
     pub fn get(&mut self, key: &str, kind: Kind, limit: usize) -> Result<Option<Small>> {
         match self.run(&mut Get::new(key, kind, limit)) {
             Ok(small) => Ok(Some(small)),
-            Err(f) if f.refusal.as_ref().is_some_and(|r| r.no_such_key()) => Ok(None),
+            Err(f) if f.no_such_key() => Ok(None),
             Err(f) => Err(f.error),
         }
     }
@@ -239,7 +247,7 @@ impl Client {
     /// DeleteObject. An object that is not there is no error.
     pub fn delete(&mut self, key: &str, kind: Kind) -> Result<()> {
         match self.run(&mut Plain("DELETE", Some(key), kind, Payload::None)) {
-            Err(f) if f.refusal.as_ref().is_some_and(|r| r.no_such_key()) => Ok(()),
+            Err(f) if f.no_such_key() => Ok(()),
             result => Ok(result?),
         }
     }
@@ -256,21 +264,21 @@ impl Client {
 
     /// The next page of a listing; None after the last. A server that does not
     /// advance, or lists what was not asked for, is not believed (69).
-    fn next_page(&mut self, pages: &mut Pages) -> Result<Option<Vec<Object>>> {
+    pub fn next_page(&mut self, pages: &mut Pages) -> Result<Option<Vec<Object>>> {
         if pages.done {
             return Ok(None);
         }
         let page = self.run(&mut List {
-            prefix: pages.prefix,
+            prefix: &pages.prefix,
             token: pages.token.as_deref(),
             // Where the server says that there is more, but not where.
             after: pages.last.as_deref().filter(|_| pages.token.is_none()),
         })?;
-        let doubt = |why| Err(self.error(Exit::Unavailable, Some(pages.prefix), why));
+        let doubt = |why| Err(self.error(Exit::Unavailable, Some(&pages.prefix), why));
         if page
             .objects
             .iter()
-            .any(|o| !o.key.starts_with(pages.prefix))
+            .any(|o| !o.key.starts_with(&pages.prefix))
         {
             return doubt("the server lists keys that were not asked for");
         }
@@ -342,8 +350,13 @@ impl Client {
         }
     }
 
-    /// DeleteBucket; S3 refuses it while there is an object left.
+    /// DeleteBucket. S3 refuses it while there is an object left; not every
+    /// server does, so we look.
     pub fn delete_bucket(&mut self) -> Result<()> {
+        let first = self.next_page(&mut Pages::new(""))?;
+        if first.is_some_and(|page| !page.is_empty()) {
+            return Err(self.error(Exit::Exists, None, "the bucket is not empty"));
+        }
         match self.run(&mut Plain("DELETE", None, Kind::Other, Payload::None)) {
             Err(f) if f.repeated && f.error.exit() == Exit::Missing => Ok(()),
             result => Ok(result?),

@@ -1,0 +1,236 @@
+//! Streams that the Java s3pipe wrote (format version 1): read, never written.
+//!
+//! `stream.<base64 of name>.info` says that there is a stream, and
+//! `stream.<base64>.block.<n>`, from 0, hold it, at the bucket's root whatever
+//! the prefix. There is no end mark and there are no hashes: a gap is refused,
+//! an ETag that is an MD5 is checked, and that the stream is complete cannot
+//! be proved, which is said each time.
+
+use std::io::Read;
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::{Digest, Md5};
+
+use crate::error::{Exit, Result};
+use crate::http::Answer;
+use crate::key::Name;
+use crate::s3::{Call, Client, Fault, Kind, Operation};
+use crate::time::Utc;
+use crate::uri;
+
+/// The largest block that is read, in bytes; one is held in memory.
+const BLOCK_LIMIT: u64 = 1 << 30;
+
+/// A stream of version 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Old {
+    /// Its name, from its key.
+    pub name: Name,
+    /// When it was written, if it says so.
+    pub created: Option<Utc>,
+    /// The sizes of its blocks, in bytes, in order.
+    pub blocks: Vec<u64>,
+}
+
+fn info_key(name: &Name) -> String {
+    format!("stream.{}.info", BASE64.encode(name.text()))
+}
+
+fn block_prefix(name: &Name) -> String {
+    format!("stream.{}.block.", BASE64.encode(name.text()))
+}
+
+/// HeadObject of a stream's info object: its creation time.
+struct Head<'a>(&'a str);
+
+impl Operation for Head<'_> {
+    type Out = Option<Utc>;
+
+    fn call(&self) -> Call<'_> {
+        Call::new("HEAD", Some(self.0), Kind::Manifest)
+    }
+
+    fn take(&mut self, answer: Answer) -> std::result::Result<Option<Utc>, Fault> {
+        match answer.header("x-amz-meta-version") {
+            None | Some("1") => {}
+            Some(_) => return Err(Fault::wrong(Exit::Data, "not a stream of version 1")),
+        }
+        let milliseconds = answer.header("x-amz-meta-ctime");
+        let time = milliseconds.and_then(|ms| ms.trim().parse::<i64>().ok());
+        Ok(time.map(|ms| Utc(ms.div_euclid(1000))))
+    }
+}
+
+/// Whether there is a stream of this name; None where we may not know.
+pub fn exists(client: &mut Client, name: &Name) -> Result<Option<bool>> {
+    match client.run(&mut Head(&info_key(name))) {
+        Ok(_) => Ok(Some(true)),
+        Err(f) if f.no_such_key() => Ok(Some(false)),
+        Err(f) if f.status() == Some(403) => Ok(None),
+        Err(f) => Err(f.error),
+    }
+}
+
+/// Look a stream up. None if there is none. 65 if a block is missing.
+pub fn open(client: &mut Client, name: &Name) -> Result<Option<Old>> {
+    let key = info_key(name);
+    let created = match client.run(&mut Head(&key)) {
+        Ok(created) => created,
+        Err(f) if f.no_such_key() => return Ok(None),
+        Err(f) => return Err(f.error),
+    };
+    let prefix = block_prefix(name);
+    let mut numbered = Vec::new();
+    client.list(&prefix, |object| {
+        numbered.extend(block_number(&object.key[prefix.len()..]).map(|n| (n, object.size)));
+        Ok(())
+    })?;
+    numbered.sort_unstable();
+    for (expected, (number, size)) in (0..).zip(&numbered) {
+        let why = match (*number == expected, *size > BLOCK_LIMIT) {
+            (false, _) => format!("block {expected} is missing, and later ones are there"),
+            (_, true) => format!("block {number} is larger than {BLOCK_LIMIT} bytes"),
+            _ => continue,
+        };
+        return Err(client.error(Exit::Data, Some(&key), why));
+    }
+    Ok(Some(Old {
+        name: name.clone(),
+        created,
+        blocks: numbered.into_iter().map(|(_, size)| size).collect(),
+    }))
+}
+
+/// A block's number: decimal, as Java writes it.
+fn block_number(text: &str) -> Option<u64> {
+    let number = text.parse::<u64>().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// The names of all streams of version 1.
+pub fn names(client: &mut Client) -> Result<Vec<Name>> {
+    let mut names = Vec::new();
+    client.list("stream.", |object| {
+        let encoded = object.key.strip_prefix("stream.");
+        let encoded = encoded.and_then(|rest| rest.strip_suffix(".info"));
+        let bytes = encoded.and_then(|text| BASE64.decode(text).ok());
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        names.extend(text.and_then(|text| Name::new(&text).ok()));
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+/// Remove a stream: what makes it one first, then its blocks.
+pub fn delete(client: &mut Client, name: &Name) -> Result<()> {
+    client.delete(&info_key(name), Kind::Manifest)?;
+    client.delete_prefix(&block_prefix(name), Kind::Block)
+}
+
+impl Old {
+    /// Bytes of the whole stream.
+    pub fn bytes(&self) -> u64 {
+        self.blocks.iter().sum()
+    }
+
+    /// Say what cannot be promised.
+    pub fn warn(&self, client: &Client) {
+        let name = self.name.printable();
+        let text = format!("{name}: written by s3pipe 1: that it is complete cannot be proved");
+        client.progress().warn(&text);
+    }
+
+    /// Fetch the blocks that hold bytes of `wanted`, one after the other, and
+    /// hand what is wanted of each to `each`.
+    pub fn read(
+        &self,
+        client: &mut Client,
+        wanted: &Range<u64>,
+        mut each: impl FnMut(&mut Client, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let prefix = block_prefix(&self.name);
+        let mut start = 0;
+        for (n, size) in self.blocks.iter().enumerate() {
+            let part = wanted.start.max(start)..wanted.end.min(start + size);
+            if !part.is_empty() {
+                let key = format!("{prefix}{n}");
+                let bytes = client.run(&mut Fetch {
+                    key: &key,
+                    size: *size as usize,
+                });
+                let bytes = bytes.map_err(|f| match f.no_such_key() {
+                    true => client.error(Exit::Changed, Some(&key), "gone while it was read"),
+                    false => f.error,
+                })?;
+                let part = (part.start - start) as usize..(part.end - start) as usize;
+                each(client, &bytes[part])?;
+            }
+            start += size;
+        }
+        Ok(())
+    }
+}
+
+/// GetObject of a block.
+struct Fetch<'a> {
+    key: &'a str,
+    size: usize,
+}
+
+impl Operation for Fetch<'_> {
+    type Out = Vec<u8>;
+
+    fn call(&self) -> Call<'_> {
+        Call::new("GET", Some(self.key), Kind::Block)
+    }
+
+    fn take(&mut self, mut answer: Answer) -> std::result::Result<Vec<u8>, Fault> {
+        let md5 = md5_of(&answer);
+        let announced = answer.length().unwrap_or(self.size as u64);
+        if announced != self.size as u64 {
+            return Err(Fault::wrong(Exit::Data, "its size is not the one listed"));
+        }
+        let mut bytes = Vec::with_capacity(self.size + 1);
+        let mut body = (&mut answer).take(self.size as u64 + 1);
+        body.read_to_end(&mut bytes).map_err(Fault::broken)?;
+        if bytes.len() < self.size {
+            return Err(Fault::broken("the answer broke off"));
+        }
+        let differs = md5.is_some_and(|md5| md5[..] != Md5::digest(&bytes)[..]);
+        match differs || bytes.len() > self.size {
+            true => Err(Fault::wrong(Exit::Data, "the data does not match its ETag")),
+            false => Ok(bytes),
+        }
+    }
+}
+
+/// The MD5 in an answer's ETag, if it is one: not of a multipart upload, nor
+/// of an object that is encrypted with a key of KMS's or of the customer's.
+fn md5_of(answer: &Answer) -> Option<Vec<u8>> {
+    let sealed = answer.header("x-amz-server-side-encryption");
+    let customer = answer.header("x-amz-server-side-encryption-customer-algorithm");
+    if customer.is_some() || sealed.is_some_and(|how| how.starts_with("aws:kms")) {
+        return None;
+    }
+    let md5 = uri::unhex(answer.header("etag")?.trim_matches('"'))?;
+    (md5.len() == 16).then_some(md5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_java_program() {
+        let name = Name::new("bacula-/export").unwrap();
+        assert_eq!(info_key(&name), "stream.YmFjdWxhLS9leHBvcnQ=.info");
+        let odd = Name::new("\u{fb}\u{ff}?>").unwrap();
+        assert_eq!(block_prefix(&odd), "stream.w7vDvz8+.block.");
+        assert_eq!(block_number("10"), Some(10));
+        for bad in ["", "01", "+1", "-1", "1x", "99999999999999999999999"] {
+            assert_eq!(block_number(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Reading back what is stored of a stream, without giving it out.
+//!
+//! Every index and every block is fetched and hashed; what the store lists
+//! besides is named too. Each finding is a line on stderr, and any finding
+//! makes the exit status 65. Nothing is changed.
+
+use crate::block;
+use crate::chunk::Block;
+use crate::commit;
+use crate::download::{each_index, lost};
+use crate::error::{Exit, Result};
+use crate::inventory::{Finding, Walk, compare, parse_key};
+use crate::key::{Keys, Name};
+use crate::legacy::Old;
+use crate::manifest::Manifest;
+use crate::s3::Client;
+use crate::stream::{self, Stream};
+
+/// Check a stream: all of its data, or, `quick`, what the listings show.
+pub fn verify(client: &mut Client, keys: &Keys, name: &Name, quick: bool) -> Result<()> {
+    let manifest = match stream::open(client, keys, name)? {
+        Stream::Current(manifest) => manifest,
+        Stream::Old(old) => return verify_old(client, &old, quick),
+    };
+    let findings = match quick {
+        true => listed(client, keys, &manifest)?,
+        false => {
+            client.progress().set_size(manifest.bytes());
+            let read = read(client, keys, &manifest)?;
+            read + extra(client, keys, &manifest)?
+        }
+    };
+    // It may have been replaced while we looked, and what we found mean little.
+    let key = keys.manifest(name);
+    if commit::look(client, keys, name)?.upload() != Some(&manifest.upload) {
+        let why = "the stream was replaced or deleted while it was being verified";
+        return Err(client.error(Exit::Changed, Some(&key), why));
+    }
+    match findings {
+        0 => Ok(()),
+        1 => Err(client.error(Exit::Data, Some(&key), "1 object is not as it must be")),
+        n => {
+            let why = format!("{n} objects are not as they must be");
+            Err(client.error(Exit::Data, Some(&key), why))
+        }
+    }
+}
+
+/// A stream of version 1 has no hashes to hold its blocks against; that its
+/// listing has no gap was seen when it was opened.
+fn verify_old(client: &mut Client, old: &Old, quick: bool) -> Result<()> {
+    old.warn(client);
+    if quick {
+        return Ok(());
+    }
+    client.progress().set_size(old.bytes());
+    old.read(client, &(0..old.bytes()), |client, bytes| {
+        client.progress().block_done(bytes.len() as u64);
+        Ok(())
+    })?;
+    client.progress().finish();
+    Ok(())
+}
+
+fn report(client: &Client, key: &str, what: &str) {
+    let line = format!("verify: {}/{key}: {what}", client.bucket());
+    client.progress().say(&line);
+}
+
+/// Fetch everything. What is bad or missing is reported and counted; what
+/// keeps us from looking ends the run.
+fn read(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
+    let mut bad = 0;
+    let mut buffer = Block::new(manifest.blocksize.min(manifest.bytes()) as usize);
+    let mut start = 0;
+    for index in &manifest.indexes {
+        // One index at a time, since a bad one must not hide the next.
+        let part = start..start + index.bytes;
+        start = part.end;
+        let done = each_index(client, keys, manifest, &part, |client, blocks| {
+            for block in blocks {
+                let fetched = block::fetch(client, keys, manifest, &block, buffer.bytes_mut());
+                if let Err(failure) = fetched {
+                    let e = lost(client, keys, manifest, failure);
+                    if e.exit() != Exit::Data {
+                        return Err(e);
+                    }
+                    client.progress().say(&e.to_string());
+                    bad += 1;
+                }
+                client.set_underway(true);
+                client.progress().block_done(block.length);
+            }
+            Ok(())
+        });
+        if let Err(e) = done {
+            if e.exit() != Exit::Data {
+                return Err(e);
+            }
+            client.progress().say(&e.to_string());
+            bad += 1;
+        }
+    }
+    client.progress().finish();
+    Ok(bad)
+}
+
+/// What the store lists and the manifest does not name. Missing objects were
+/// reported when they were read.
+fn extra(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
+    let mut found = 0;
+    let compared = compare(client, keys, manifest, |client, finding| {
+        if let Finding::Extra(key) = finding {
+            report(client, &key, "does not belong to the stream");
+            found += 1;
+        }
+        Ok(())
+    });
+    match compared {
+        // A bad index: reported already.
+        Err(e) if e.exit() == Exit::Data => Ok(found),
+        Err(e) if e.exit() == Exit::Denied => {
+            let text = format!("{e} (so objects that do not belong here were not looked for)");
+            client.progress().warn(&text);
+            Ok(found)
+        }
+        result => result.map(|()| found),
+    }
+}
+
+/// Hold the listings against the manifest alone: every index it names, and as
+/// many blocks and bytes as it says, without a gap.
+fn listed(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
+    let mut found = listed_indexes(client, keys, manifest)?;
+    let prefix = keys.blocks(&manifest.name, &manifest.upload);
+    let mut walk = Walk::new(&prefix);
+    let (mut next, mut bytes) = (0, 0);
+    while let Some(object) = walk.peek(client)? {
+        let object = object.clone();
+        walk.advance();
+        let number = parse_key(&object.key[prefix.len()..]).map(|(number, _)| number);
+        let last = number.map(|n| n + 1) == Some(manifest.blocks());
+        let what = match number {
+            Some(n) if n >= next && n < manifest.blocks() => {
+                for gap in next..n {
+                    report(client, &format!("{prefix}{gap:010}"), "missing");
+                    found += 1;
+                }
+                next = n + 1;
+                bytes += object.size;
+                match object.size == manifest.blocksize || last {
+                    true => continue,
+                    false => "has the wrong size",
+                }
+            }
+            _ => "does not belong to the stream",
+        };
+        report(client, &object.key, what);
+        found += 1;
+    }
+    for gap in next..manifest.blocks() {
+        report(client, &format!("{prefix}{gap:010}"), "missing");
+        found += 1;
+    }
+    if found == 0 && bytes != manifest.bytes() {
+        let what = format!("{bytes} bytes are stored, not {}", manifest.bytes());
+        report(client, &prefix, &what);
+        found += 1;
+    }
+    Ok(found)
+}
+
+fn listed_indexes(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
+    let (name, upload) = (&manifest.name, &manifest.upload);
+    let prefix = keys.indexes(name, upload);
+    let mut there = std::collections::BTreeSet::new();
+    client.list(&prefix, |object| {
+        there.insert(object.key);
+        Ok(())
+    })?;
+    let mut found = 0;
+    for (n, index) in manifest.indexes.iter().enumerate() {
+        let key = keys.index(name, upload, n as u64, &index.sha256);
+        if !there.remove(&key) {
+            report(client, &key, "missing");
+            found += 1;
+        }
+    }
+    for key in &there {
+        report(client, key, "does not belong to the stream");
+        found += 1;
+    }
+    Ok(found)
+}
