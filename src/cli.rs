@@ -238,7 +238,7 @@ fn command(free: &[String]) -> Result<Command> {
     };
     let found = COMMANDS.iter().find(|(w, _)| w == word);
     let Some((_, command)) = found else {
-        return Err(bad(word, "no such command"));
+        return Err(bad(&format!("'{word}'"), "no such command"));
     };
     match free.get(1) {
         None => Ok(*command),

@@ -90,7 +90,7 @@ fn commands_keep_their_options() {
 fn mistakes_name_the_option() {
     for (line, named) in [
         ("", "command"),
-        ("frobnicate", "frobnicate"),
+        ("frobnicate", "'frobnicate'"),
         ("upload extra", "extra"),
         ("upload -b a -b c", "--bucket"),
         ("upload --frob", "--frob"),

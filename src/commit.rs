@@ -70,28 +70,32 @@ fn nothing_read(failure: Failure) -> Result<Head> {
     }
 }
 
-/// Put the manifest in place of what was `seen`, and see it there.
+/// Put the manifest in place of what was `seen`, and see it there. `force` says
+/// that an older stream may be replaced of which we could not know.
 ///
-/// 75 if another upload was committed meanwhile, 69 'commit unknown' if the
-/// service does not answer.
-pub fn commit(client: &mut Client, keys: &Keys, manifest: &Manifest, seen: Head) -> Result<()> {
+/// 75 if another upload was committed meanwhile, 73 if the stream turns out to
+/// exist, 69 'commit unknown' if the service does not answer.
+pub fn commit(
+    client: &mut Client,
+    keys: &Keys,
+    manifest: &Manifest,
+    seen: Head,
+    force: bool,
+) -> Result<()> {
     let text = manifest.to_text();
-    let readable = seen != Head::Unknown;
-    let mut seen = seen;
+    let key = keys.manifest(&manifest.name);
+    // Where reading was never allowed, waiting for it leads nowhere.
+    client.set_underway(seen != Head::Unknown);
+    // Not every store honours a condition: all that it has is this look.
+    let found = look(client, keys, &manifest.name)?;
+    let mut seen = unchanged(client, &key, manifest, seen, found, force)?;
     let mut conditional = true;
     for attempt in 0..UNSEEN_LIMIT {
         let sent = send(client, keys, manifest, &text, &seen, conditional);
-        // Where reading was never allowed, waiting for it leads nowhere.
-        client.set_underway(readable);
-        let found = match seen_after(client, keys, manifest, &sent)? {
-            None => return Ok(()),
-            Some(found) => found,
+        let Some(found) = seen_after(client, keys, manifest, &sent)? else {
+            return Ok(());
         };
-        if found.upload() != seen.upload() {
-            let why = "another upload was committed meanwhile";
-            return Err(client.error(Exit::Changed, Some(&keys.manifest(&manifest.name)), why));
-        }
-        seen = found;
+        seen = unchanged(client, &key, manifest, seen, found, force)?;
         if let Err(failure) = sent {
             match failure.status() {
                 Some(501) if conditional => conditional = false,
@@ -104,7 +108,32 @@ pub fn commit(client: &mut Client, keys: &Keys, manifest: &Manifest, seen: Head)
         client.progress().check()?;
     }
     let why = "the server says that it was stored, but does not show it: commit unknown";
-    Err(client.error(Exit::Unavailable, Some(&keys.manifest(&manifest.name)), why))
+    Err(client.error(Exit::Unavailable, Some(&key), why))
+}
+
+/// What our commit is to replace: what was found, if that is what was seen.
+fn unchanged(
+    client: &Client,
+    key: &str,
+    ours: &Manifest,
+    seen: Head,
+    found: Head,
+    force: bool,
+) -> Result<Head> {
+    let older = |m: &Manifest| m.upload < ours.upload;
+    match (&seen, &found) {
+        (_, Head::Unknown) => Ok(seen),
+        (Head::Unknown, Head::Present(m, _)) if force && older(m) => Ok(found),
+        (Head::Unknown, Head::Present(m, _)) if older(m) => {
+            let why = "this stream exists already (-f replaces it)";
+            Err(client.error(Exit::Exists, Some(key), why))
+        }
+        _ if found.upload() != seen.upload() => {
+            let why = "another upload was committed meanwhile";
+            Err(client.error(Exit::Changed, Some(key), why))
+        }
+        _ => Ok(found),
+    }
 }
 
 fn send(
@@ -140,10 +169,8 @@ fn seen_after(
         sys::ignore_stop();
         client.be_brief();
     }
-    let found = look(client, keys, &manifest.name).map_err(|e| match e.exit() {
-        Exit::Unavailable | Exit::Signal(_) => Error::new(e.exit(), "commit unknown", e),
-        _ => e,
-    })?;
+    let found = look(client, keys, &manifest.name)
+        .map_err(|e| Error::new(e.exit(), "commit unknown", e))?;
     match found {
         Head::Present(found, _) if *found == *manifest => {
             sys::ignore_stop();

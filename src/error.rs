@@ -116,12 +116,10 @@ pub fn os_reason(e: &std::io::Error) -> String {
 }
 
 /// Servers and file names must not be able to forge a second line or to drive
-/// the terminal: a control character becomes a blank.
-fn one_line(text: &str) -> String {
-    text.trim_end()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+/// the terminal: a control character becomes a blank, and a line has an end.
+pub fn one_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.trim_end().chars().take(2000).map(plain).collect()
 }
 
 #[cfg(test)]

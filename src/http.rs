@@ -229,7 +229,7 @@ impl Http {
             .configure_request(request.body(body)?)
             .timeout_per_read(Some(answer_limit))
             // Interim answers, and heads that come in drips, count as well.
-            .timeout_recv_response(Some(answer_limit))
+            .timeout_recv_response(Some(answer_limit * 3))
             .build();
         self.agent.run(request)
     }

@@ -45,11 +45,13 @@ fn block_prefix(name: &Name) -> String {
 /// HeadObject of a stream's info object: its creation time.
 struct Head<'a>(&'a str);
 
+// Kind::Other: the user's headers for objects, such as a customer's key, are
+// not for what the Java program stored.
 impl Operation for Head<'_> {
     type Out = Option<Utc>;
 
     fn call(&self) -> Call<'_> {
-        Call::new("HEAD", Some(self.0), Kind::Manifest)
+        Call::new("HEAD", Some(self.0), Kind::Other)
     }
 
     fn take(&mut self, answer: Answer) -> std::result::Result<Option<Utc>, Fault> {
@@ -183,7 +185,7 @@ impl Operation for Fetch<'_> {
     type Out = Vec<u8>;
 
     fn call(&self) -> Call<'_> {
-        Call::new("GET", Some(self.key), Kind::Block)
+        Call::new("GET", Some(self.key), Kind::Other)
     }
 
     fn take(&mut self, mut answer: Answer) -> std::result::Result<Vec<u8>, Fault> {

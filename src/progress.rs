@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Exit, Result, one_line};
 use crate::sys;
 use crate::units::{clock, human};
 
@@ -135,7 +135,7 @@ impl Progress {
         } else {
             ""
         };
-        sys::to_stderr(&format!("{clear}s3pipe: {text}\n"));
+        sys::to_stderr(&format!("{clear}s3pipe: {}\n", one_line(text)));
     }
 
     /// A line that `-q` silences.

@@ -16,23 +16,38 @@ use crate::error::{Error, Exit, Result};
 
 static STOP: AtomicI32 = AtomicI32::new(0);
 static INFO: AtomicBool = AtomicBool::new(false);
+static TICKING: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn on_stop(signal: libc::c_int) {
-    if STOP.swap(signal, Ordering::Relaxed) != 0 {
-        // Asked twice: whatever we are blocked in (a name look-up, say) takes
-        // too long. SAFETY: both calls are async-signal-safe.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-            libc::raise(signal);
-        }
+    let asked_before = STOP.swap(signal, Ordering::Relaxed) != 0;
+    // SAFETY: all three calls are async-signal-safe.
+    unsafe {
+        match asked_before {
+            false => libc::alarm(1),
+            // Whatever we are blocked in (a name look-up, say) takes too long.
+            true => {
+                libc::signal(signal, libc::SIG_DFL);
+                libc::raise(signal) as libc::c_uint
+            }
+        };
     }
 }
 
 extern "C" fn on_info(_: libc::c_int) {
     INFO.store(true, Ordering::Relaxed);
+    // SAFETY: async-signal-safe.
+    unsafe { libc::alarm(1) };
 }
 
-extern "C" fn on_alarm(_: libc::c_int) {}
+/// A signal may come between the look at its flag and the call that then
+/// blocks: one more a second later, and so on, ends that call.
+extern "C" fn on_alarm(_: libc::c_int) {
+    let flagged = STOP.load(Ordering::Relaxed) != 0 || INFO.load(Ordering::Relaxed);
+    if flagged || TICKING.load(Ordering::Relaxed) {
+        // SAFETY: async-signal-safe.
+        unsafe { libc::alarm(1) };
+    }
+}
 
 /// Install the handlers: SIGINT, SIGTERM and SIGHUP ask for a stop, SIGINFO
 /// (where there is one) and SIGUSR1 for a status line. A signal that was
@@ -46,6 +61,7 @@ pub fn catch_signals() {
         }
     }
     handle(libc::SIGUSR1, on_info);
+    handle(libc::SIGALRM, on_alarm);
     #[cfg(any(target_os = "freebsd", target_os = "macos"))]
     handle(libc::SIGINFO, on_info);
 }
@@ -94,17 +110,9 @@ pub fn take_info() -> bool {
 
 /// Interrupt blocked calls once a second, so that a meter can be redrawn.
 pub fn start_ticking() {
-    handle(libc::SIGALRM, on_alarm);
-    let second = libc::timeval {
-        tv_sec: 1,
-        tv_usec: 0,
-    };
-    let timer = libc::itimerval {
-        it_interval: second,
-        it_value: second,
-    };
-    // SAFETY: `timer` outlives the call; the old value is not asked for.
-    unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
+    TICKING.store(true, Ordering::Relaxed);
+    // SAFETY: takes and returns plain integers.
+    unsafe { libc::alarm(1) };
 }
 
 /// The name of a signal that [`stop_signal`] can report.

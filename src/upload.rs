@@ -106,7 +106,7 @@ pub fn upload(client: &mut Client, keys: &Keys, name: &Name, options: &Options) 
     let far = (manifest.bytes(), manifest.blocks());
     record::check(client, keys, &record, "nothing was committed")
         .and_then(|()| client.progress().check())
-        .and_then(|()| commit::commit(client, keys, &manifest, seen.clone()))
+        .and_then(|()| commit::commit(client, keys, &manifest, seen.clone(), options.force))
         .map_err(|e| stopped(client, name, e, far))?;
     record::check(client, keys, &record, "run s3pipe verify").map_err(|e| match e.exit() {
         Exit::Changed => e,
@@ -161,9 +161,11 @@ fn nothing() -> IndexRef {
 fn look(client: &mut Client, keys: &Keys, name: &Name, force: bool) -> Result<Head> {
     let head = commit::look(client, keys, name)?;
     let why = match &head {
-        Head::Present(..) | Head::Damaged(..) if !force => {
-            "this stream exists already (-f replaces it)"
+        Head::Damaged(_, why) if !force => {
+            let e = client.error(Exit::Data, Some(&keys.manifest(name)), why);
+            return Err(e.also("-f replaces it"));
         }
+        Head::Present(..) if !force => "this stream exists already (-f replaces it)",
         Head::Absent if legacy::exists(client, name)? == Some(true) => {
             "this stream exists already, written by s3pipe 1: delete it, or use another name"
         }

@@ -52,7 +52,9 @@ impl Endpoint {
                 addressing,
             });
         };
-        let bad = |why| Error::new(Exit::Config, format!("endpoint {url}"), why);
+        // What stands before an @ may be a password.
+        let shown = url.rsplit('@').next().unwrap_or_default();
+        let bad = |why| Error::new(Exit::Config, format!("endpoint {shown}"), why);
         let (tls, rest) = match url.split_once("://") {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
@@ -66,7 +68,7 @@ impl Endpoint {
         let default_port = if tls { ":443" } else { ":80" };
         let host = host.strip_suffix(default_port).unwrap_or(host);
         let fit = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
-        if host.is_empty() || !host.bytes().all(fit) || host.ends_with(':') {
+        if host.is_empty() || !host.bytes().all(fit) || !port_fits(host) {
             return Err(bad("not a host name"));
         }
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
@@ -140,6 +142,15 @@ impl Endpoint {
             path,
             bucket_in_host: virtual_host,
         }
+    }
+}
+
+/// A port, if there is one, is a number. (An IPv6 address stands in brackets.)
+fn port_fits(host: &str) -> bool {
+    let rest = host.rsplit(']').next().unwrap_or_default();
+    match rest.split_once(':') {
+        Some((_, port)) => port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => true,
     }
 }
 
@@ -231,6 +242,10 @@ mod tests {
             "http://a b",
             "http://u:p@h",
             "http://h?x",
+            "h:port",
+            "h:0",
+            "h:70000",
+            "[::1]:x",
             "h:",
             "http://h/a?b",
         ] {

@@ -65,7 +65,7 @@ impl Headers {
                         headers.add(line, path)?;
                     }
                 }
-                None if option.to_ascii_lowercase().starts_with(CUSTOMER_KEY) => {
+                None if option.trim().to_ascii_lowercase().starts_with(CUSTOMER_KEY) => {
                     let why = "a key on the command line can be seen by others: use -H @FILE";
                     return Err(Error::new(Exit::Usage, "--header", why));
                 }

@@ -20,6 +20,9 @@ pub const ERROR_LIMIT: usize = 64 << 10;
 /// The largest number of elements in an answer: a thousand keys have a dozen.
 const NODES: u32 = 100_000;
 
+/// The longest tag, attributes included, in bytes.
+const TAG_LIMIT: usize = 4096;
+
 /// One page of ListObjectsV2.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
@@ -54,11 +57,16 @@ pub fn error(body: &[u8]) -> Option<Refusal> {
     };
     let get = |name| value(error, name).map(str::to_string);
     Some(Refusal {
-        code: get("Code")?,
+        code: get("Code").filter(|code| is_code(code))?,
         message: get("Message").unwrap_or_default(),
         region: get("Region").filter(|r| is_region(r)),
         ..Refusal::default()
     })
+}
+
+fn is_code(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=100).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// A name that may stand in a host name and in a credential scope.
@@ -160,11 +168,41 @@ fn text(body: &[u8]) -> Option<&str> {
 }
 
 fn parse(text: &str) -> Option<Document<'_>> {
+    if !is_modest(text) {
+        return None;
+    }
     let options = ParsingOptions {
         nodes_limit: NODES,
         ..ParsingOptions::default()
     };
     Document::parse_with_options(text.trim_start(), options).ok()
+}
+
+/// The parser reserves memory for every `<`, and compares every attribute of
+/// an element with every other: answers that S3 never gives could cost much.
+/// Comments and the like, which may hold anything, are not S3's either.
+fn is_modest(text: &str) -> bool {
+    let (mut tags, mut length) = (0, 0);
+    let (mut inside, mut quote) = (false, None);
+    for pair in text.as_bytes().windows(2) {
+        match (inside, quote, pair[0]) {
+            (false, _, b'<') => {
+                (inside, length, tags) = (true, 0, tags + 1);
+                if pair[1] == b'!' {
+                    return false;
+                }
+            }
+            (true, None, b'>') => inside = false,
+            (true, None, q @ (b'"' | b'\'')) => quote = Some(q),
+            (true, Some(q), b) if q == b => quote = None,
+            _ => {}
+        }
+        length += 1;
+        if tags > NODES || (inside && length > TAG_LIMIT) {
+            return false;
+        }
+    }
+    true
 }
 
 fn children<'a, 'd: 'a>(
