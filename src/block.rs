@@ -15,7 +15,7 @@ use crate::error::{Exit, Result};
 use crate::http::{Answer, Payload};
 use crate::key::{self, Keys};
 use crate::manifest::{BlockRef, Manifest};
-use crate::s3::{Call, Client, Condition, Failure, Fault, Kind, Operation, Put};
+use crate::s3::{Call, Client, Condition, Failure, Fault, Kind, Operation, Put, error_within};
 
 /// Store the first `length` bytes of a block. Storing it again does no harm:
 /// the key says what is in it.
@@ -125,7 +125,9 @@ impl Operation for Fetch<'_> {
     }
 
     fn take(&mut self, mut answer: Answer) -> std::result::Result<(), Fault> {
-        self.place(&answer)?;
+        if let Err(wrong) = self.place(&answer) {
+            return Err(error_within(&mut answer).unwrap_or(wrong));
+        }
         while self.have < self.buffer.len() {
             let end = self.buffer.len().min(self.hashed + PIECE);
             match answer

@@ -242,7 +242,7 @@ fn command(free: &[String]) -> Result<Command> {
     };
     match free.get(1) {
         None => Ok(*command),
-        Some(extra) => Err(bad(extra, "one command, and no operands")),
+        Some(extra) => Err(bad(&format!("'{extra}'"), "one command, and no operands")),
     }
 }
 
@@ -317,7 +317,10 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
     if timeout == Some(Duration::ZERO) {
         return Err(bad("--timeout", "must be more than 0"));
     }
-    let retries = text("retry")?.map(|t| t.parse().map_err(|_| bad("--retry", "not a number")));
+    let retries = text("retry")?.map(|t| {
+        let count = units::number(&t).and_then(|n| u32::try_from(n).ok());
+        count.ok_or_else(|| bad("--retry", "not a number"))
+    });
     Ok(Options {
         command,
         bucket,

@@ -91,7 +91,7 @@ fn mistakes_name_the_option() {
     for (line, named) in [
         ("", "command"),
         ("frobnicate", "'frobnicate'"),
-        ("upload extra", "extra"),
+        ("upload extra", "'extra'"),
         ("upload -b a -b c", "--bucket"),
         ("upload --frob", "--frob"),
         ("upload -Z", "-Z"),

@@ -66,6 +66,10 @@ fn nothing_read(failure: Failure) -> Result<Head> {
     match failure.refusal {
         Some(r) if r.no_such_key() => Ok(Head::Absent),
         Some(r) if r.status == 403 && r.code == "AccessDenied" => Ok(Head::Unknown),
+        // Too large, for one.
+        None if failure.error.exit() == Exit::Data => {
+            Ok(Head::Damaged(None, failure.error.why().to_string()))
+        }
         _ => Err(failure.error),
     }
 }
@@ -120,7 +124,7 @@ fn unchanged(
     found: Head,
     force: bool,
 ) -> Result<Head> {
-    let older = |m: &Manifest| m.upload < ours.upload;
+    let older = |m: &Manifest| m.created <= ours.created && m.upload != ours.upload;
     match (&seen, &found) {
         (_, Head::Unknown) => Ok(seen),
         (Head::Unknown, Head::Present(m, _)) if force && older(m) => Ok(found),
@@ -184,8 +188,9 @@ fn seen_after(
             let why = "stored, but it may not be read back (403): commit unknown";
             Err(client.error(Exit::Denied, Some(&keys.manifest(&manifest.name)), why))
         }
+        // What was sent may still be on its way to the store.
         _ if stopped => Err(match sent {
-            Err(failure) => failure.error.clone(),
+            Err(f) => f.error.clone().also("during the commit: commit unknown"),
             Ok(()) => client.error(Exit::Internal, None, "stopped without a signal"),
         }),
         found => Ok(Some(found)),

@@ -1,8 +1,9 @@
 //! From options, environment and files to a client that is ready to go.
 //!
 //! A value comes from the command line, else from s3pipe's own variables, else
-//! from the place that held the access key, else from AWS's variables: the
-//! endpoint in a key file belongs to that key and to no other.
+//! from the key file that held the access key, else from AWS's variables, else
+//! from AWS's files: the endpoint in a key file belongs to that key and to no
+//! other.
 
 use std::sync::Arc;
 
@@ -76,12 +77,8 @@ pub fn open(options: &Options) -> Result<Session> {
     let prefix = options.prefix.clone().or_else(|| found.prefix.clone());
     let prefix = prefix.unwrap_or_else(|| DEFAULT_PREFIX.into());
     check_prefix(&prefix)?;
-    let url = options
-        .endpoint
-        .clone()
-        .or_else(|| found.endpoint.clone())
-        .or_else(|| env("AWS_ENDPOINT_URL_S3"))
-        .or_else(|| env("AWS_ENDPOINT_URL"));
+    let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    let url = setting(&options.endpoint, &found.endpoint, &found, variables);
     let endpoint = Endpoint::new(url.as_deref(), options.addressing)?;
     let ca_file = options.ca_file.clone().or_else(|| env("AWS_CA_BUNDLE"));
     let pulse = progress.clone();
@@ -127,6 +124,21 @@ fn find(keyfile: Option<&str>, profile: Option<&str>) -> Result<Found> {
         keyfile,
         profile,
         env: &env,
+    })
+}
+
+/// The option, else AWS's variables and what stands beside the key: a key file
+/// of ours outweighs those variables, AWS's own files do not.
+fn setting(
+    option: &Option<String>,
+    beside: &Option<String>,
+    found: &Found,
+    variables: [&str; 2],
+) -> Option<String> {
+    let variable = || variables.iter().find_map(|name| env(name));
+    option.clone().or_else(|| match found.aws_files {
+        true => variable().or_else(|| beside.clone()),
+        false => beside.clone().or_else(variable),
     })
 }
 
@@ -195,13 +207,9 @@ fn check_prefix(prefix: &str) -> Result<()> {
 }
 
 fn region(options: &Options, found: &Found) -> Result<String> {
-    let region = options
-        .region
-        .clone()
-        .or_else(|| found.region.clone())
-        .or_else(|| env("AWS_REGION"))
-        .or_else(|| env("AWS_DEFAULT_REGION"))
-        .unwrap_or_else(|| DEFAULT_REGION.into());
+    let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+    let region = setting(&options.region, &found.region, found, variables);
+    let region = region.unwrap_or_else(|| DEFAULT_REGION.into());
     match crate::s3::is_region(&region) {
         true => Ok(region),
         false => Err(Error::new(

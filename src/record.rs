@@ -21,7 +21,12 @@ pub fn create(client: &mut Client, keys: &Keys, name: &Name, blocksize: u64) -> 
         blocksize,
         nonce: random()?,
     };
-    write(client, keys, &record, Condition::None)?;
+    let written = write(client, keys, &record, Condition::None);
+    written.inspect_err(|_| {
+        client.be_brief();
+        // The first error is the one that matters.
+        let _ = client.delete(&keys.record(name, &record.upload), Kind::Record);
+    })?;
     Ok(record)
 }
 

@@ -29,7 +29,8 @@ pub fn time(text: &str) -> Option<Duration> {
     (seconds <= 100 * 366 * 86_400).then(|| Duration::from_secs(seconds))
 }
 
-fn number(digits: &str) -> Option<u64> {
+/// A whole number: digits only, no sign.
+pub fn number(digits: &str) -> Option<u64> {
     let fine = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     digits.parse().ok().filter(|_| fine)
 }

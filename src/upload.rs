@@ -106,8 +106,8 @@ pub fn upload(client: &mut Client, keys: &Keys, name: &Name, options: &Options) 
     let far = (manifest.bytes(), manifest.blocks());
     record::check(client, keys, &record, "nothing was committed")
         .and_then(|()| client.progress().check())
-        .and_then(|()| commit::commit(client, keys, &manifest, seen.clone(), options.force))
         .map_err(|e| stopped(client, name, e, far))?;
+    commit::commit(client, keys, &manifest, seen.clone(), options.force)?;
     record::check(client, keys, &record, "run s3pipe verify").map_err(|e| match e.exit() {
         Exit::Changed => e,
         _ => e.also("the stream is committed, but see what s3pipe verify says"),

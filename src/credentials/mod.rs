@@ -55,6 +55,8 @@ pub struct Found {
     pub region: Option<String>,
     /// What every object's key starts with, from a key file.
     pub prefix: Option<String>,
+    /// It came from AWS's own files, which AWS's variables outweigh.
+    pub aws_files: bool,
     /// Asking again cannot give other credentials: they came from the
     /// environment or through a pipe.
     pub fixed: bool,
@@ -72,6 +74,7 @@ impl Found {
             endpoint: None,
             region: None,
             prefix: None,
+            aws_files: false,
             fixed: false,
             warning: None,
         }

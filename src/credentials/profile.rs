@@ -248,6 +248,7 @@ impl Profile<'_> {
                 endpoint: self.endpoint()?,
                 fixed: contents.is_some_and(|c| !c.regular),
                 warning: contents.and_then(|c| c.warning(path)),
+                aws_files: true,
                 ..Found::new(credentials, format!("profile {} in {path}", self.name))
             }));
         }

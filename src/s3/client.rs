@@ -31,7 +31,7 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 /// How often one request may be repaired and repeated at once.
 const MENDS: u32 = 4;
 
-/// How often data that arrived whole but wrong is asked for.
+/// How often the data of one request may arrive whole but wrong.
 const WRONG_LIMIT: u32 = 3;
 
 /// Everything that a client needs to know.
@@ -355,7 +355,11 @@ impl Client {
                 n => format!("{n} attempts in {seconds} s"),
             };
             let why = format!("{} (gave up after {tried})", fault.why());
-            let error = Error::new(Exit::Unavailable, what, why);
+            let exit = match fault {
+                Fault::Wrong { exit, .. } => *exit,
+                _ => Exit::Unavailable,
+            };
+            let error = Error::new(exit, what, why);
             return Err(trial.failure(fault, error));
         }
         let wish = match fault {

@@ -14,5 +14,5 @@ pub use client::{Call, Client, Failure, Operation, Setup};
 pub use endpoint::{Addressing, Endpoint, check_bucket};
 pub use fault::{Fault, Refusal, backoff};
 pub use headers::{Headers, Kind};
-pub use ops::{Condition, Get, Pages, Put};
+pub use ops::{Condition, Get, Pages, Put, error_within};
 pub use xml::{Object, is_region};

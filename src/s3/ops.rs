@@ -125,6 +125,7 @@ impl Operation for Get<'_> {
         if announced.is_some_and(|n| n != body.len() as u64) {
             return Err(Fault::broken("the answer broke off"));
         }
+        refused_after_all(&body)?;
         // An ETag is often the MD5 of the object, and often is not: a body
         // that differs from it is right if it comes a second time.
         let damaged = etag
@@ -364,16 +365,31 @@ impl Client {
     }
 }
 
-/// Read an answer to its end; some servers put an error into a success.
-fn finish(mut answer: Answer) -> std::result::Result<(), Fault> {
-    let status = answer.status;
-    let body = answer
-        .read_bounded(xml::ERROR_LIMIT)
-        .map_err(Fault::broken)?;
-    match xml::error(&body) {
+/// Some servers put an error into a success.
+fn refused_after_all(body: &[u8]) -> std::result::Result<(), Fault> {
+    let status = 200;
+    match xml::error(body) {
         None => Ok(()),
         Some(error) => Err(Fault::Refused(Box::new(Refusal { status, ..error }))),
     }
+}
+
+/// Read an answer to its end, which has nothing else to say.
+fn finish(mut answer: Answer) -> std::result::Result<(), Fault> {
+    let body = answer.read_bounded(xml::ERROR_LIMIT);
+    refused_after_all(&body.map_err(Fault::broken)?)
+}
+
+/// The error in an answer that is not what was asked for, if it is one.
+pub fn error_within(answer: &mut Answer) -> Option<Fault> {
+    let short = answer
+        .length()
+        .is_some_and(|n| n <= xml::ERROR_LIMIT as u64);
+    let body = answer
+        .read_bounded(xml::ERROR_LIMIT)
+        .ok()
+        .filter(|_| short)?;
+    refused_after_all(&body).err()
 }
 
 fn read_xml<T>(
@@ -381,13 +397,10 @@ fn read_xml<T>(
     parse: impl Fn(&[u8]) -> Option<T>,
     what: &str,
 ) -> std::result::Result<T, Fault> {
-    let status = answer.status;
     let body = answer
         .read_bounded(xml::LISTING_LIMIT)
         .map_err(Fault::broken)?;
-    if let Some(error) = xml::error(&body) {
-        return Err(Fault::Refused(Box::new(Refusal { status, ..error })));
-    }
+    refused_after_all(&body)?;
     let wrong = || {
         Fault::wrong(
             Exit::Unavailable,

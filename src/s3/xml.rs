@@ -47,7 +47,7 @@ pub struct Object {
 
 /// Read an error body: code, message and region. None if it is none.
 pub fn error(body: &[u8]) -> Option<Refusal> {
-    let text = text(body)?;
+    let text = text(body).filter(|text| text.trim_start().starts_with('<'))?;
     let doc = parse(text)?;
     let root = doc.root_element();
     // Some servers wrap it, as SQS and old EC2 do.

@@ -1,0 +1,21 @@
+//! The built program against real S3 servers, directly and through a proxy
+//! that injects faults. One binary, so that each server is started once.
+
+#[path = "../support/proxy.rs"]
+mod proxy;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod commands;
+mod commit;
+mod damage;
+mod faults;
+mod format;
+mod hostile;
+mod identity;
+mod recipe;
+mod servers;
+mod stops;
+mod storm;
+mod streams;
+mod usage;

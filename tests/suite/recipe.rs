@@ -1,0 +1,139 @@
+//! The recipe in man/s3pipe.5, run as it stands there: a stream comes back
+//! with nothing but aws-cli, sh and a program that computes SHA-256.
+//!
+//! Where aws-cli is missing this says so; under 'make check', which knows how
+//! to get it, that is a failure.
+
+use std::io::{Write, stderr};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::{env, fs};
+
+use crate::support::{BUCKET, Scratch, Server, assert_same, random, s3pipe};
+
+/// The first line of the recipe.
+const START: &str = "# restore a stream";
+
+/// The lines of the recipe, as a reader of the page sees them.
+fn recipe() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/s3pipe.5");
+    let page = fs::read_to_string(&path);
+    let page = page.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let lines = page.lines().skip_while(|line| *line != START);
+    let lines = lines.take_while(|line| *line != ".Ed");
+    let script: String = lines.map(|line| plain(line) + "\n").collect();
+    assert!(!script.is_empty(), "no '{START}' in {}", path.display());
+    script
+}
+
+/// A line of roff's literal text without its escapes.
+fn plain(line: &str) -> String {
+    assert!(
+        !line.starts_with(['.', '\'']),
+        "a macro in the recipe: {line}"
+    );
+    let mut text = String::new();
+    let mut parts = line.split('\\');
+    text += parts.next().unwrap_or_default();
+    for part in parts {
+        let escapes = [
+            ("e", "\\"),
+            ("(rs", "\\"),
+            ("&", ""),
+            ("-", "-"),
+            ("(aq", "'"),
+            ("(dq", "\""),
+            ("(ga", "`"),
+            ("(ha", "^"),
+            ("(ti", "~"),
+        ];
+        let found = escapes.iter().find_map(|(escape, stands_for)| {
+            let rest = part.strip_prefix(escape)?;
+            Some(format!("{stands_for}{rest}"))
+        });
+        text += &found.unwrap_or_else(|| panic!("an escape unknown to this test: {line}"));
+    }
+    text
+}
+
+/// Whether aws-cli is there.
+fn aws() -> bool {
+    let found = Command::new("aws").arg("--version").output();
+    if found.is_ok_and(|out| out.status.success()) {
+        return true;
+    }
+    let why = "the recipe of s3pipe.5 is not run: there is no aws(1) (Debian: awscli)";
+    let asked = env::var_os("S3PIPE_TEST_SERVERS").is_some();
+    assert!(!asked, "{why}");
+    let _ = writeln!(stderr(), "{why}");
+    false
+}
+
+/// Runs the recipe for this stream, encoded as in keys.
+fn restore(scratch: &Scratch, server: &Server, name: &str) -> Output {
+    let script = scratch.file("restore", recipe());
+    let mut sh = Command::new("sh");
+    sh.arg(script).current_dir(scratch.path());
+    for name in [
+        "AWS_PROFILE",
+        "AWS_SESSION_TOKEN",
+        "AWS_ENDPOINT_URL",
+        "AWS_CA_BUNDLE",
+    ] {
+        sh.env_remove(name);
+    }
+    let none = scratch.path().join("no-such-file");
+    sh.env("AWS_CONFIG_FILE", &none)
+        .env("AWS_SHARED_CREDENTIALS_FILE", &none);
+    sh.env("AWS_ACCESS_KEY_ID", &server.id)
+        .env("AWS_SECRET_ACCESS_KEY", &server.key);
+    sh.env("AWS_DEFAULT_REGION", &server.region)
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    sh.env("ENDPOINT", &server.endpoint).env("BUCKET", BUCKET);
+    sh.env("PREFIX", "s3pipe/")
+        .env("NAME", name)
+        .stdin(Stdio::null());
+    sh.output().expect("sh")
+}
+
+#[test]
+fn the_recipe_restores_what_was_stored_and_nothing_else() {
+    if !aws() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let server = Server::embedded(&scratch);
+    let data = random(1, 3 * 65536 + 1000);
+    let run = s3pipe(&server).args(["upload", "-s", "a b/ü.1", "--blocksize", "64K"]);
+    let run = run.env("S3PIPE_INDEX_BLOCKS", "2").stdin(data.clone());
+    run.run().ok();
+
+    let name = "a_20b_2F_C3_BC.1";
+    let out = restore(&scratch, &server, name);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{}: {said}", out.status);
+    assert_same(&out.stdout, &data);
+
+    // A damaged block, in the second index, must not come out.
+    let objects = server.objects();
+    let block = |key: &&String| key.contains("/block/") && key.contains("/0000000002.");
+    let path = server.object(objects.iter().find(block).expect("block 2"));
+    let mut bytes = fs::read(&path).expect("a block");
+    bytes[65535] ^= 1;
+    fs::write(&path, bytes).expect("a block");
+    let out = restore(&scratch, &server, name);
+    assert!(!out.status.success(), "a damaged block was restored");
+    assert_same(&out.stdout, &data[..2 * 65536]);
+
+    // A manifest that was cut off is refused before anything is written.
+    let path = server.object(&format!("s3pipe/manifest/{name}"));
+    let text = fs::read_to_string(&path).expect("a manifest");
+    let (whole, _) = text.split_once("end ").expect("an end line");
+    fs::write(&path, whole).expect("a manifest");
+    let out = restore(&scratch, &server, name);
+    assert!(
+        !out.status.success(),
+        "half a manifest was taken for a whole one"
+    );
+    assert_eq!(out.stdout, b"");
+}

@@ -1,0 +1,312 @@
+//! The same round on every server there is, and every way to reach one: path
+//! and virtual-hosted style, SigV4 and SigV2, TLS, proxies, IPv6.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::{process, thread};
+
+use crate::proxy::{Proxy, Seen};
+use crate::support::{Run, Scratch, Server, assert_same, random, s3pipe};
+
+/// Everything that s3pipe does, in a bucket of its own.
+fn round(server: &Server, signature: &str) {
+    let bucket = format!("round-{signature}-{}", process::id());
+    let run = |args: &[&str]| {
+        let run = s3pipe(server).option("-b", &bucket);
+        run.option("--signature", signature).args(args)
+    };
+    // The embedded one stores in and deletes buckets that S3 would not let it,
+    // and its files cannot have the longest names.
+    let embedded = server.root.is_some();
+    missing_bucket(&run, embedded);
+    run(&["createbucket"]).run().ok();
+    let longest = "a".repeat(200);
+    let last = if embedded { "z" } else { &longest };
+    let mut names = ["bacula-/export", "one", "größe 100%+", last];
+    names.sort();
+    let lengths = [1, 65536, 3 * 65536 + 5, (16 << 20) + 1];
+    for (name, length) in names.iter().zip(lengths) {
+        let size = if length > 1 << 20 { "16M" } else { "64K" };
+        let data = random(length as u64, length);
+        let args = ["upload", "-s", name, "--blocksize", size];
+        run(&args).stdin(data.clone()).run().ok();
+        let out = run(&["download", "-s", name]).run().ok();
+        assert_same(&out.stdout, &data);
+    }
+    let out = run(&["list"]).run().ok();
+    assert_eq!(out.text(), names.join("\n") + "\n");
+    let out = run(&["list", "-l"]).run().ok();
+    let lines = out.text().lines().map(|line| line.splitn(4, '\t'));
+    let sizes: Vec<_> = lines.map(|mut fields| fields.nth(1)).collect();
+    assert_eq!(
+        sizes,
+        lengths
+            .map(|n| n.to_string())
+            .each_ref()
+            .map(|n| Some(n.as_str()))
+    );
+    let out = run(&["info", "-s", names[2]]).run().ok();
+    assert!(out.text().contains("196613 "), "{out}");
+
+    conflict(&run, names[2]);
+    refused(&run, names[0]);
+    if !embedded {
+        let out = run(&["deletebucket"]).run();
+        out.fails(69, "409 BucketNotEmpty");
+    }
+    for name in names {
+        run(&["delete", "-s", name]).run().ok();
+        run(&["delete", "-s", name])
+            .run()
+            .fails(66, "no such stream");
+        run(&["delete", "-f", "-s", name]).run().ok();
+    }
+    assert_eq!(run(&["list"]).run().ok().text(), "");
+    run(&["deletebucket"]).run().ok();
+    missing_bucket(&run, embedded);
+}
+
+fn missing_bucket(run: &impl Fn(&[&str]) -> Run, embedded: bool) {
+    for args in [
+        &["list"][..],
+        &["info", "-s", "x"],
+        &["download", "-s", "x"],
+    ] {
+        run(args).run().fails(66, "round-");
+    }
+    if !embedded {
+        let upload = run(&["upload", "-s", "x"]).stdin("1");
+        upload.run().fails(66, "round-");
+    }
+    run(&["deletebucket"]).run().fails(66, "round-");
+}
+
+/// A name that is taken, without and with -f.
+fn conflict(run: &impl Fn(&[&str]) -> Run, name: &str) {
+    let upload = run(&["upload", "-s", name]).stdin("other");
+    upload.run().fails(73, "exists already");
+    let old = run(&["info", "--raw", "-s", name]).run().ok();
+    run(&["upload", "-f", "-s", name]).stdin("other").run().ok();
+    let out = run(&["download", "-s", name]).run().ok();
+    assert_eq!(out.text(), "other");
+    let new = run(&["info", "--raw", "-s", name]).run().ok();
+    assert_ne!(old.text(), new.text());
+}
+
+/// Requests that are signed with another secret.
+fn refused(run: &impl Fn(&[&str]) -> Run, name: &str) {
+    for args in [
+        &["list"][..],
+        &["download", "-s", name],
+        &["info", "-s", name],
+        &["delete", "-s", name],
+        &["upload", "-s", "new"],
+        &["upload", "-f", "-s", name],
+    ] {
+        let run = run(args).env("AWS_SECRET_ACCESS_KEY", "not/the+secret");
+        let out = run.stdin("1").run().fails(77, "403");
+        assert!(!out.stderr.contains("not/the+secret"), "{out}");
+        assert_eq!(out.stdout, b"");
+    }
+    run(&["info", "-s", name]).run().ok();
+}
+
+#[test]
+fn embedded_v4() {
+    let scratch = Scratch::new();
+    round(&Server::embedded(&scratch), "v4");
+}
+
+#[test]
+fn embedded_v2() {
+    let scratch = Scratch::new();
+    round(&Server::embedded(&scratch), "v2");
+}
+
+#[test]
+fn swift_v4() {
+    if let Some(server) = Server::swift() {
+        round(server, "v4");
+    }
+}
+
+#[test]
+fn swift_v2() {
+    if let Some(server) = Server::swift() {
+        round(server, "v2");
+    }
+}
+
+#[test]
+fn rclone_v4() {
+    if let Some(server) = Server::rclone() {
+        round(server, "v4");
+    }
+}
+
+/// A stream up and down, by an s3pipe that has been told how to get there.
+fn exchange(run: impl Fn() -> Run) {
+    let data = random(9, 3 * 65536 + 5);
+    let upload = run().args(["upload", "-s", "a b/ü", "--blocksize", "64K"]);
+    upload.stdin(data.clone()).run().ok();
+    assert_eq!(run().arg("list").run().ok().text(), "a b/ü\n");
+    let out = run().args(["download", "-s", "a b/ü"]).run().ok();
+    assert_same(&out.stdout, &data);
+    run().args(["delete", "-s", "a b/ü"]).run().ok();
+    assert_eq!(run().arg("list").run().ok().text(), "");
+}
+
+/// The requests that went through the proxy's tunnels, and those for tunnels.
+fn tunnelled(proxy: &Proxy) -> (Vec<Seen>, Vec<Seen>) {
+    let seen = proxy.seen().into_iter();
+    seen.partition(|seen| seen.method != "CONNECT")
+}
+
+#[test]
+fn virtual_hosted_buckets() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_with(&scratch, &["--domain", "s3.test"]);
+    for signature in ["v4", "v2"] {
+        let proxy = Proxy::start(server.addr());
+        exchange(|| {
+            let run = s3pipe(&server).option("--endpoint", "http://s3.test");
+            let run = run.option("--addressing", "virtual");
+            let run = run.option("--signature", signature);
+            run.env("HTTP_PROXY", proxy.url())
+        });
+        let (requests, connects) = tunnelled(&proxy);
+        assert!(!requests.is_empty() && !connects.is_empty());
+        for seen in requests {
+            assert_eq!(seen.header("host"), Some("test.s3.test"), "{seen:?}");
+            let target = seen.target.as_str();
+            // The bucket's name is not in the path.
+            let starts = ["/s3pipe/", "/stream.", "/?"];
+            assert!(starts.iter().any(|s| target.starts_with(s)), "{target}");
+        }
+    }
+}
+
+#[test]
+fn a_server_behind_tls() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    exchange(|| s3pipe(&server));
+    let localhost = server.endpoint.replace("127.0.0.1", "localhost");
+    exchange(|| s3pipe(&server).option("--endpoint", &localhost));
+    let ca = server.ca.as_ref().expect("an authority");
+    exchange(|| {
+        s3pipe(&server)
+            .without("--ca-file")
+            .env("AWS_CA_BUNDLE", ca)
+    });
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    let others = Scratch::new();
+    let other = Server::embedded_tls(&others);
+    let ca = other
+        .ca
+        .as_ref()
+        .and_then(|ca| ca.to_str())
+        .expect("a path");
+    let proxy = Proxy::start(server.addr());
+    for run in [
+        s3pipe(&server).without("--ca-file"),
+        s3pipe(&server).option("--ca-file", ca),
+        // Its certificate is for other names.
+        s3pipe(&server)
+            .option("--endpoint", "https://elsewhere.test")
+            .env("HTTPS_PROXY", proxy.url()),
+    ] {
+        let out = run.args(["upload", "-s", "x"]).stdin("1").run();
+        let out = out.fails(69, "certificate");
+        // At once: waiting mends no certificate.
+        assert!(!out.stderr.contains("gave up"), "{out}");
+    }
+    assert_eq!(server.objects(), Vec::<String>::new());
+    assert_eq!(proxy.seen().len(), 1, "{:?}", proxy.seen());
+}
+
+#[test]
+fn authorities_that_are_no_such_thing() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    let text = scratch.file("text", "no certificate\n");
+    let missing = scratch.path().join("missing");
+    for file in [text, missing] {
+        let file = file.to_str().expect("a path");
+        let run = s3pipe(&server).option("--ca-file", file).arg("list");
+        run.run().fails(78, file);
+    }
+}
+
+#[test]
+fn tls_through_a_proxy() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    let proxy = Proxy::start(server.addr());
+    for addressing in ["path", "virtual"] {
+        exchange(|| {
+            let run = s3pipe(&server).option("--endpoint", "https://s3.localhost");
+            let run = run.option("--addressing", addressing);
+            run.env("HTTPS_PROXY", proxy.url())
+        });
+    }
+    let (requests, connects) = tunnelled(&proxy);
+    assert_eq!(requests, []);
+    let host = |host| connects.iter().any(|seen| seen.target == host);
+    assert!(host("s3.localhost:443") && host("test.s3.localhost:443"));
+}
+
+#[test]
+fn proxies_are_passed_by_where_no_proxy_says_so() {
+    let scratch = Scratch::new();
+    let server = Server::embedded(&scratch);
+    let proxy = Proxy::start(server.addr());
+    exchange(|| {
+        let run = s3pipe(&server).env("HTTP_PROXY", proxy.url());
+        run.env("NO_PROXY", "127.0.0.1")
+    });
+    assert_eq!(proxy.seen(), []);
+}
+
+/// Copies every connection to this address, and back, as long as the process
+/// lives.
+fn forward(listener: TcpListener, to: SocketAddr) {
+    let copy = |mut from: TcpStream, mut to: TcpStream| {
+        thread::spawn(move || {
+            let _ = io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+        })
+    };
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(to) else {
+                continue;
+            };
+            let twin = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
+            copy(twin(&client), twin(&server));
+            copy(server, client);
+        }
+    });
+}
+
+#[test]
+fn ipv6() {
+    let Ok(listener) = TcpListener::bind("[::1]:0") else {
+        let _ = io::Write::write_all(
+            &mut io::stderr(),
+            b"IPv6 is not tried: this system has no loopback address ::1\n",
+        );
+        return;
+    };
+    let scratch = Scratch::new();
+    let server = Server::embedded(&scratch);
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    assert!(endpoint.starts_with("http://[::1]:"));
+    forward(listener, server.addr());
+    exchange(|| s3pipe(&server).option("--endpoint", &endpoint));
+}
