@@ -127,6 +127,8 @@ fn unchanged(
     let older = |m: &Manifest| m.created <= ours.created && m.upload != ours.upload;
     match (&seen, &found) {
         (_, Head::Unknown) => Ok(seen),
+        // Deleted meanwhile: there is nothing to replace any more.
+        (_, Head::Absent) => Ok(found),
         (Head::Unknown, Head::Present(m, _)) if force && older(m) => Ok(found),
         (Head::Unknown, Head::Present(m, _)) if older(m) => {
             let why = "this stream exists already (-f replaces it)";

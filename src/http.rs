@@ -19,7 +19,8 @@ use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
 
 use crate::chunk::Block;
 use crate::error::{Error, Exit, Result};
-use crate::transport::{Loan, Pulse, Shared, TcpConnector};
+use crate::socket::Pulse;
+use crate::transport::{Loan, Shared, TcpConnector};
 
 /// Large writes, since a block goes out in one piece.
 const OUTPUT_BUFFER: usize = 1 << 20;

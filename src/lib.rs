@@ -16,6 +16,7 @@ pub mod command;
 pub mod commit;
 pub mod config;
 pub mod credentials;
+pub mod dispatch;
 pub mod download;
 pub mod error;
 pub mod http;
@@ -27,6 +28,7 @@ pub mod progress;
 pub mod record;
 pub mod s3;
 pub mod sign;
+pub mod socket;
 pub mod stream;
 #[allow(unsafe_code)]
 pub mod sys;

@@ -2,10 +2,9 @@
 
 use std::process::exit;
 
-use s3pipe::cli::{self, Command, Options, Parsed};
-use s3pipe::config::{self, Session};
+use s3pipe::cli::{self, Parsed};
 use s3pipe::error::Result;
-use s3pipe::{admin, clean, download, sys, upload, verify};
+use s3pipe::{admin, config, dispatch, sys};
 
 fn main() {
     let args = sys::arguments();
@@ -25,38 +24,7 @@ fn run(parsed: Parsed) -> Result<()> {
     };
     sys::catch_signals();
     let mut session = config::open(&options)?;
-    let result = carry_out(&mut session, &options);
+    let result = dispatch::carry_out(&mut session, &options);
     session.progress.clear();
     result
-}
-
-fn carry_out(session: &mut Session, options: &Options) -> Result<()> {
-    let name = session.name.as_ref();
-    let (client, keys) = (&mut session.client, &session.keys);
-    match (options.command, name) {
-        (Command::Upload, Some(name)) => {
-            let wanted = upload::Options::new(options, session.index_blocks);
-            upload::upload(client, keys, name, &wanted)
-        }
-        (Command::Download, Some(name)) => {
-            download::download(client, keys, name, &download::Options::new(options))
-        }
-        (Command::Verify, Some(name)) => verify::verify(client, keys, name, options.quick),
-        (Command::Info, Some(name)) => admin::print(&admin::info(client, keys, name, options.raw)?),
-        (Command::Delete, Some(name)) => admin::delete(client, keys, name, options.force),
-        (Command::List, _) if options.incomplete => admin::print(&clean::incomplete(client, keys)?),
-        (Command::Clean, _) => admin::print(&clean::clean(
-            client,
-            keys,
-            options.older_than,
-            options.dry_run,
-        )?),
-        (Command::List, _) => {
-            let (text, result) = admin::list(client, keys, options.long);
-            admin::print(&text).and(result)
-        }
-        (Command::CreateBucket, _) => client.create_bucket(),
-        (Command::DeleteBucket, _) => client.delete_bucket(),
-        (_, None) => Err(config::missing("--stream")),
-    }
 }

@@ -8,21 +8,19 @@
 //! on. It knows nothing of S3, and
 //! of HTTP only where a response's head ends and what its Content-Length is.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ureq::Error;
 
 use crate::chunk::Block;
+use crate::socket::{Pulse, connect, has_input, is_closed, is_idle, patiently, push};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
-
-/// Asked after every interrupted call: true means give up.
-pub type Pulse = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// How much is read at once while a head is awaited that will lend its body.
 const HEAD_READ: usize = 8 << 10;
@@ -83,25 +81,6 @@ impl<In: Transport> Connector<In> for TcpConnector {
             write_failed: false,
         })))
     }
-}
-
-/// Try each address in turn, dividing the time among those that are left.
-fn connect(addrs: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpStream> {
-    let end = limit.map(|limit| Instant::now() + limit);
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for (i, addr) in addrs.iter().enumerate() {
-        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        let share = left.map(|l| (l / (addrs.len() - i) as u32).max(Duration::from_millis(10)));
-        let attempt = match share {
-            Some(share) => TcpStream::connect_timeout(addr, share),
-            None => TcpStream::connect(addr),
-        };
-        match attempt {
-            Ok(stream) => return Ok(stream),
-            Err(e) => last = e,
-        }
-    }
-    Err(last)
 }
 
 /// No body is lent, or it was read to its end.
@@ -281,50 +260,6 @@ impl Drop for Loan {
     }
 }
 
-/// Repeat a call that signals interrupt until it succeeds, fails, or `limit`
-/// is over (TimedOut). A pulse that says to give up ends it too.
-fn patiently(
-    limit: Option<Duration>,
-    pulse: &Pulse,
-    mut call: impl FnMut() -> io::Result<usize>,
-) -> io::Result<usize> {
-    let start = Instant::now();
-    loop {
-        let kind = match call() {
-            Ok(n) => return Ok(n),
-            Err(e) => match e.kind() {
-                io::ErrorKind::Interrupted => io::ErrorKind::Interrupted,
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => io::ErrorKind::TimedOut,
-                _ => return Err(e),
-            },
-        };
-        if pulse() {
-            // Not Interrupted: std and rustls would simply try again.
-            return Err(io::Error::other("interrupted"));
-        }
-        let over = limit.is_some_and(|limit| start.elapsed() >= limit);
-        if kind == io::ErrorKind::TimedOut || over {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-    }
-}
-
-/// Write everything; the limit is for a connection on which nothing moves.
-fn push(
-    mut stream: &TcpStream,
-    mut rest: &[u8],
-    limit: Option<Duration>,
-    pulse: &Pulse,
-) -> io::Result<()> {
-    while !rest.is_empty() {
-        match patiently(limit, pulse, || stream.write(rest))? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => rest = &rest[n..],
-        }
-    }
-    Ok(())
-}
-
 /// The head of a request whose empty body is replaced by one of this length.
 fn with_length(head: &[u8], length: usize) -> io::Result<Vec<u8>> {
     const EMPTY: &[u8] = b"\r\ncontent-length: 0\r\n";
@@ -334,37 +269,6 @@ fn with_length(head: &[u8], length: usize) -> io::Result<Vec<u8>> {
     out.extend_from_slice(format!("\r\ncontent-length: {length}\r\n").as_bytes());
     out.extend_from_slice(&head[at + EMPTY.len()..]);
     Ok(out)
-}
-
-fn is_closed(e: &io::Error) -> bool {
-    matches!(
-        e.kind(),
-        io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::NotConnected
-    )
-}
-
-/// What a look at the socket finds, without waiting: Some(0) at its end.
-fn peek(stream: &TcpStream) -> Option<usize> {
-    stream.set_nonblocking(true).ok()?;
-    let found = stream.peek(&mut [0]);
-    stream.set_nonblocking(false).ok()?;
-    match found {
-        Ok(n) => Some(n),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-        Err(_) => Some(0),
-    }
-}
-
-/// Open and silent, as a connection between two requests must be.
-fn is_idle(stream: &TcpStream) -> bool {
-    peek(stream).is_none()
-}
-
-fn has_input(stream: &TcpStream) -> bool {
-    peek(stream).is_some_and(|n| n > 0)
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
@@ -442,19 +346,5 @@ mod tests {
         let text = "PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 16777216\r\na: b\r\n\r\n";
         assert_eq!(real, text.as_bytes());
         assert!(with_length(b"GET / HTTP/1.1\r\n\r\n", 1).is_err());
-    }
-
-    #[test]
-    fn tries_every_address() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let good = listener.local_addr().unwrap();
-        let closed = {
-            let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            gone.local_addr().unwrap()
-        };
-        let limit = Some(Duration::from_secs(5));
-        assert!(connect(&[closed, good], limit).is_ok());
-        let refused = connect(&[closed], limit).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -13,9 +13,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
+use super::call::{Call, Failure, Operation};
 use super::endpoint::Endpoint;
 use super::fault::{Fault, Refusal, Verdict, backoff, judge};
-use super::headers::{Headers, Kind};
+use super::headers::Headers;
 use super::xml;
 use crate::error::{Error, Exit, Result};
 use crate::http::{Answer, Http, Outgoing, Payload};
@@ -71,86 +72,6 @@ pub struct Client {
     /// Whether the service has answered anything yet.
     answered: bool,
     underway: bool,
-}
-
-/// A request before it is signed.
-pub struct Call<'a> {
-    /// `GET`, `PUT`, `POST`, `HEAD`, `DELETE`.
-    pub method: &'static str,
-    /// The object, or the bucket itself.
-    pub key: Option<&'a str>,
-    /// What it is about.
-    pub kind: Kind,
-    /// Query parameters, not encoded.
-    pub query: Vec<(&'a str, &'a str)>,
-    /// Further headers.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Payload<'a>,
-    /// The body's SHA-256, if it is known already.
-    pub sha256: Option<crate::key::Sha256>,
-    /// A Content-MD5 is needed in any case.
-    pub md5: bool,
-    /// The answer is a block.
-    pub large: bool,
-}
-
-impl<'a> Call<'a> {
-    /// A request without headers, query or body.
-    pub fn new(method: &'static str, key: Option<&'a str>, kind: Kind) -> Call<'a> {
-        Call {
-            method,
-            key,
-            kind,
-            query: Vec::new(),
-            headers: Vec::new(),
-            body: Payload::None,
-            sha256: None,
-            md5: false,
-            large: false,
-        }
-    }
-}
-
-/// A request that can be made again, and what to do with its answer.
-pub trait Operation {
-    /// What it comes to.
-    type Out;
-
-    /// The next attempt's request.
-    fn call(&self) -> Call<'_>;
-
-    /// Read the answer to a request that the server says it carried out.
-    fn take(&mut self, answer: Answer) -> std::result::Result<Self::Out, Fault>;
-}
-
-/// Why a request was given up.
-#[derive(Debug)]
-pub struct Failure {
-    /// The server's last word, if it was an error that is final.
-    pub refusal: Option<Box<Refusal>>,
-    /// Whether an earlier attempt may have been carried out unseen.
-    pub repeated: bool,
-    /// For the user.
-    pub error: Error,
-}
-
-impl Failure {
-    /// The status of the server's last word.
-    pub fn status(&self) -> Option<u16> {
-        self.refusal.as_ref().map(|refusal| refusal.status)
-    }
-
-    /// Whether the server said that there is no such object.
-    pub fn no_such_key(&self) -> bool {
-        self.refusal.as_ref().is_some_and(|r| r.no_such_key())
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Error {
-        failure.error
-    }
 }
 
 /// The attempts of one request.

@@ -1,8 +1,9 @@
 //! The S3 client: signed requests that are tried until they succeed.
 //!
-//! `client` sends and retries, `ops` knows the operations; `endpoint`,
-//! `fault`, `headers` and `xml` are pure. Nothing here knows what a stream is.
+//! `client` sends and retries, `ops` knows the operations, `call` is what the
+//! two agree on; `endpoint`, `fault`, `headers` and `xml` are pure. Nothing here knows what a stream is.
 
+mod call;
 mod client;
 mod endpoint;
 mod fault;
@@ -10,7 +11,8 @@ mod headers;
 mod ops;
 mod xml;
 
-pub use client::{Call, Client, Failure, Operation, Setup};
+pub use call::{Call, Failure, Operation};
+pub use client::{Client, Setup};
 pub use endpoint::{Addressing, Endpoint, check_bucket};
 pub use fault::{Fault, Refusal, backoff};
 pub use headers::{Headers, Kind};

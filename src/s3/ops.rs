@@ -2,7 +2,8 @@
 
 use md5::{Digest, Md5};
 
-use super::client::{Call, Client, Failure, Operation};
+use super::call::{Call, Failure, Operation};
+use super::client::Client;
 use super::fault::{Fault, Refusal};
 use super::headers::Kind;
 use super::xml::{self, Object};

@@ -1,0 +1,38 @@
+//! From a command word to the module that carries it out.
+
+use crate::cli::{Command, Options};
+use crate::config::{self, Session};
+use crate::error::Result;
+use crate::{admin, clean, download, upload, verify};
+
+/// Do what the command line asks for.
+pub fn carry_out(session: &mut Session, options: &Options) -> Result<()> {
+    let name = session.name.as_ref();
+    let (client, keys) = (&mut session.client, &session.keys);
+    match (options.command, name) {
+        (Command::Upload, Some(name)) => {
+            let wanted = upload::Options::new(options, session.index_blocks);
+            upload::upload(client, keys, name, &wanted)
+        }
+        (Command::Download, Some(name)) => {
+            download::download(client, keys, name, &download::Options::new(options))
+        }
+        (Command::Verify, Some(name)) => verify::verify(client, keys, name, options.quick),
+        (Command::Info, Some(name)) => admin::print(&admin::info(client, keys, name, options.raw)?),
+        (Command::Delete, Some(name)) => admin::delete(client, keys, name, options.force),
+        (Command::List, _) if options.incomplete => admin::print(&clean::incomplete(client, keys)?),
+        (Command::Clean, _) => admin::print(&clean::clean(
+            client,
+            keys,
+            options.older_than,
+            options.dry_run,
+        )?),
+        (Command::List, _) => {
+            let (text, result) = admin::list(client, keys, options.long);
+            admin::print(&text).and(result)
+        }
+        (Command::CreateBucket, _) => client.create_bucket(),
+        (Command::DeleteBucket, _) => client.delete_bucket(),
+        (_, None) => Err(config::missing("--stream")),
+    }
+}

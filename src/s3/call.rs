@@ -1,0 +1,88 @@
+//! A request, as the operations see it: what to send, what to do with the
+//! answer, and why it was given up.
+
+use super::fault::{Fault, Refusal};
+use super::headers::Kind;
+use crate::error::Error;
+use crate::http::{Answer, Payload};
+use crate::key::Sha256;
+
+/// A request before it is signed.
+pub struct Call<'a> {
+    /// `GET`, `PUT`, `POST`, `HEAD`, `DELETE`.
+    pub method: &'static str,
+    /// The object, or the bucket itself.
+    pub key: Option<&'a str>,
+    /// What it is about.
+    pub kind: Kind,
+    /// Query parameters, not encoded.
+    pub query: Vec<(&'a str, &'a str)>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Payload<'a>,
+    /// The body's SHA-256, if it is known already.
+    pub sha256: Option<Sha256>,
+    /// A Content-MD5 is needed in any case.
+    pub md5: bool,
+    /// The answer is a block.
+    pub large: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A request without headers, query or body.
+    pub fn new(method: &'static str, key: Option<&'a str>, kind: Kind) -> Call<'a> {
+        Call {
+            method,
+            key,
+            kind,
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Payload::None,
+            sha256: None,
+            md5: false,
+            large: false,
+        }
+    }
+}
+
+/// A request that can be made again, and what to do with its answer.
+pub trait Operation {
+    /// What it comes to.
+    type Out;
+
+    /// The next attempt's request.
+    fn call(&self) -> Call<'_>;
+
+    /// Read the answer to a request that the server says it carried out.
+    fn take(&mut self, answer: Answer) -> std::result::Result<Self::Out, Fault>;
+}
+
+/// Why a request was given up.
+#[derive(Debug)]
+pub struct Failure {
+    /// The server's last word, if it was an error that is final.
+    pub refusal: Option<Box<Refusal>>,
+    /// Whether an earlier attempt may have been carried out unseen.
+    pub repeated: bool,
+    /// For the user.
+    pub error: Error,
+}
+
+impl Failure {
+    /// The status of the server's last word.
+    pub fn status(&self) -> Option<u16> {
+        self.refusal.as_ref().map(|refusal| refusal.status)
+    }
+
+    /// Whether the server said that there is no such object.
+    pub fn no_such_key(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|r| r.no_such_key())
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        failure.error
+    }
+}

@@ -1,0 +1,125 @@
+//! A TCP socket used with patience: calls that signals interrupt are repeated,
+//! and only a connection on which nothing moves is given up.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Asked after every interrupted call: true means give up.
+pub type Pulse = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Try each address in turn, dividing the time among those that are left.
+pub fn connect(addrs: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpStream> {
+    let end = limit.map(|limit| Instant::now() + limit);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (i, addr) in addrs.iter().enumerate() {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let share = left.map(|l| (l / (addrs.len() - i) as u32).max(Duration::from_millis(10)));
+        let attempt = match share {
+            Some(share) => TcpStream::connect_timeout(addr, share),
+            None => TcpStream::connect(addr),
+        };
+        match attempt {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+/// Repeat a call that signals interrupt until it succeeds, fails, or `limit`
+/// is over (TimedOut). A pulse that says to give up ends it too.
+pub fn patiently(
+    limit: Option<Duration>,
+    pulse: &Pulse,
+    mut call: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
+    let start = Instant::now();
+    loop {
+        let kind = match call() {
+            Ok(n) => return Ok(n),
+            Err(e) => match e.kind() {
+                io::ErrorKind::Interrupted => io::ErrorKind::Interrupted,
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => io::ErrorKind::TimedOut,
+                _ => return Err(e),
+            },
+        };
+        if pulse() {
+            // Not Interrupted: std and rustls would simply try again.
+            return Err(io::Error::other("interrupted"));
+        }
+        let over = limit.is_some_and(|limit| start.elapsed() >= limit);
+        if kind == io::ErrorKind::TimedOut || over {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+/// Write everything; the limit is for a connection on which nothing moves.
+pub fn push(
+    mut stream: &TcpStream,
+    mut rest: &[u8],
+    limit: Option<Duration>,
+    pulse: &Pulse,
+) -> io::Result<()> {
+    while !rest.is_empty() {
+        match patiently(limit, pulse, || stream.write(rest))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            n => rest = &rest[n..],
+        }
+    }
+    Ok(())
+}
+
+/// Whether the other end has gone.
+pub fn is_closed(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+    )
+}
+
+/// What a look at the socket finds, without waiting: Some(0) at its end.
+fn peek(stream: &TcpStream) -> Option<usize> {
+    stream.set_nonblocking(true).ok()?;
+    let found = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).ok()?;
+    match found {
+        Ok(n) => Some(n),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+        Err(_) => Some(0),
+    }
+}
+
+/// Open and silent, as a connection between two requests must be.
+pub fn is_idle(stream: &TcpStream) -> bool {
+    peek(stream).is_none()
+}
+
+/// Whether something can be read at once.
+pub fn has_input(stream: &TcpStream) -> bool {
+    peek(stream).is_some_and(|n| n > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_every_address() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let closed = {
+            let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            gone.local_addr().unwrap()
+        };
+        let limit = Some(Duration::from_secs(5));
+        assert!(connect(&[closed, good], limit).is_ok());
+        let refused = connect(&[closed], limit).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}
