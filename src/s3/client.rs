@@ -15,8 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::call::{Call, Failure, Operation};
 use super::endpoint::Endpoint;
-use super::fault::{Fault, Refusal, Verdict, backoff, judge};
+use super::fault::{Fault, Refusal, Verdict, judge};
 use super::headers::Headers;
+use super::trial::{Limits, Trial};
 use super::xml;
 use crate::error::{Error, Exit, Result};
 use crate::http::{Answer, Http, Outgoing, Payload};
@@ -28,12 +29,6 @@ use crate::uri;
 
 /// How long a service that has not answered anything yet is believed to exist.
 const FIRST_PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often one request may be repaired and repeated at once.
-const MENDS: u32 = 4;
-
-/// How often the data of one request may arrive whole but wrong.
-const WRONG_LIMIT: u32 = 3;
 
 /// Everything that a client needs to know.
 pub struct Setup {
@@ -72,15 +67,6 @@ pub struct Client {
     /// Whether the service has answered anything yet.
     answered: bool,
     underway: bool,
-}
-
-/// The attempts of one request.
-struct Trial {
-    attempts: u32,
-    mends: u32,
-    wrong: u32,
-    failing_since: Option<Instant>,
-    told: Option<Instant>,
 }
 
 impl Client {
@@ -151,28 +137,21 @@ impl Client {
 
     /// Carry out an operation.
     pub fn run<O: Operation>(&mut self, op: &mut O) -> std::result::Result<O::Out, Failure> {
-        let mut trial = Trial {
-            attempts: 0,
-            mends: 0,
-            wrong: 0,
-            failing_since: None,
-            told: None,
-        };
+        let mut trial = Trial::default();
         loop {
             let signed_at = self.now();
             let fault = match self.attempt(op, signed_at) {
                 Ok(out) => return Ok(out),
                 Err(fault) => fault,
             };
-            trial.attempts += 1;
+            trial.failed(&fault, Instant::now());
             let what = self.what(op.call().key);
             self.check(&what).map_err(|e| trial.failure(&fault, e))?;
             let verdict = judge(&fault, &self.setup.region, signed_at);
-            if trial.mends < MENDS && self.mend(&verdict, signed_at) {
-                trial.mends += 1;
+            if self.mend(&verdict, signed_at) && trial.may_mend() {
                 continue;
             }
-            if let Err(exit) = self.may_wait(&mut trial, &fault, &verdict) {
+            if let Err(exit) = self.may_wait(&trial, &fault, &verdict) {
                 let error = Error::new(exit, what, fault.why());
                 return Err(trial.failure(&fault, error));
             }
@@ -222,15 +201,13 @@ impl Client {
     /// Whether to wait and try again, or what to leave with.
     fn may_wait(
         &mut self,
-        trial: &mut Trial,
+        trial: &Trial,
         fault: &Fault,
         verdict: &Verdict,
     ) -> std::result::Result<(), Exit> {
-        if let Fault::Wrong { exit, .. } = fault {
-            trial.wrong += 1;
-            if trial.wrong >= WRONG_LIMIT {
-                return Err(*exit);
-            }
+        match fault {
+            Fault::Wrong { exit, .. } if trial.is_hopeless() => return Err(*exit),
+            _ => {}
         }
         let exit = match verdict {
             Verdict::Again => return Ok(()),
@@ -260,53 +237,28 @@ impl Client {
         what: &str,
     ) -> std::result::Result<(), Failure> {
         self.setup.http.drop_connections();
-        let since = *trial.failing_since.get_or_insert_with(Instant::now);
-        let failing = since.elapsed();
         let patience = self.setup.patience;
-        let limit = match self.answered {
-            true => patience,
-            false => Some(patience.unwrap_or(FIRST_PATIENCE).min(FIRST_PATIENCE)),
+        let limits = Limits {
+            time: match self.answered {
+                true => patience,
+                false => Some(patience.unwrap_or(FIRST_PATIENCE).min(FIRST_PATIENCE)),
+            },
+            retries: self.setup.retries,
         };
-        let left = limit.map(|l| l.saturating_sub(failing));
-        let repeats_left = self.setup.retries.is_none_or(|n| trial.attempts <= n);
-        if left == Some(Duration::ZERO) || !repeats_left {
-            let seconds = failing.as_secs();
-            let tried = match trial.attempts {
-                1 => "1 attempt".to_string(),
-                n => format!("{n} attempts in {seconds} s"),
-            };
-            let why = format!("{} (gave up after {tried})", fault.why());
-            let exit = match fault {
-                Fault::Wrong { exit, .. } => *exit,
-                _ => Exit::Unavailable,
-            };
-            let error = Error::new(exit, what, why);
-            return Err(trial.failure(fault, error));
-        }
-        let wish = match fault {
-            Fault::Refused(refusal) => refusal.retry_after,
-            _ => None,
-        };
+        let now = Instant::now();
         let random = sys::random().map_or(u64::MAX, u64::from_ne_bytes);
-        let delay = backoff(trial.attempts - 1, random, wish);
-        let delay = left.map_or(delay, |left| delay.min(left));
-        self.tell(trial, fault, what, failing);
-        self.setup.progress.retried();
-        self.setup.progress.wait(delay);
-        self.check(what).map_err(|e| trial.failure(fault, e))
-    }
-
-    /// Say what is being waited for: not at once, and once a minute.
-    fn tell(&self, trial: &mut Trial, fault: &Fault, what: &str, failing: Duration) {
-        let due = trial
-            .told
-            .is_none_or(|t| t.elapsed() >= Duration::from_secs(60));
-        if failing >= Duration::from_secs(10) && due {
-            trial.told = Some(Instant::now());
-            let seconds = failing.as_secs();
-            let text = format!("{what}: {}: still trying after {seconds} s", fault.why());
-            self.setup.progress.warn(&text);
+        let Some(delay) = trial.delay(fault, limits, now, random) else {
+            return Err(trial.failure(fault, trial.given_up(fault, what, now)));
+        };
+        let progress = &self.setup.progress;
+        if trial.must_tell(now) {
+            let seconds = trial.failing(now).as_secs();
+            let why = fault.why();
+            progress.warn(&format!("{what}: {why}: still trying after {seconds} s"));
         }
+        progress.retried();
+        progress.wait(delay);
+        self.check(what).map_err(|e| trial.failure(fault, e))
     }
 
     fn attempt<O: Operation>(
@@ -388,19 +340,6 @@ impl Client {
             why: format!("{}: {}", target.host, e.why),
             untrusted: e.untrusted,
         })
-    }
-}
-
-impl Trial {
-    fn failure(&self, fault: &Fault, error: Error) -> Failure {
-        Failure {
-            refusal: match fault {
-                Fault::Refused(refusal) => Some(refusal.clone()),
-                _ => None,
-            },
-            repeated: self.attempts > 1,
-            error,
-        }
     }
 }
 

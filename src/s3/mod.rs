@@ -9,6 +9,7 @@ mod endpoint;
 mod fault;
 mod headers;
 mod ops;
+mod trial;
 mod xml;
 
 pub use call::{Call, Failure, Operation};

@@ -1,0 +1,202 @@
+//! The attempts of one request: how long, how often, and when to say so. Pure:
+//! time and chance come from the caller, so that a day passes in a test.
+
+use std::time::{Duration, Instant};
+
+use super::call::Failure;
+use super::fault::{Fault, backoff};
+use crate::error::{Error, Exit};
+
+/// How often one request may be repaired and repeated at once.
+const MENDS: u32 = 4;
+
+/// How often the data of one request may arrive whole but wrong.
+const WRONG_LIMIT: u32 = 3;
+
+/// How long an outage lasts before the user is told, and how often then.
+const SILENCE: Duration = Duration::from_secs(10);
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// How long and how often a request may fail; None is for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// From its first failure on.
+    pub time: Option<Duration>,
+    /// Repetitions.
+    pub retries: Option<u32>,
+}
+
+/// What has become of a request so far.
+#[derive(Debug, Default)]
+pub struct Trial {
+    attempts: u32,
+    mends: u32,
+    wrong: u32,
+    failing_since: Option<Instant>,
+    told: Option<Instant>,
+}
+
+impl Trial {
+    /// An attempt has failed.
+    pub fn failed(&mut self, fault: &Fault, now: Instant) {
+        self.attempts += 1;
+        self.wrong += u32::from(matches!(fault, Fault::Wrong { .. }));
+        self.failing_since.get_or_insert(now);
+    }
+
+    /// Whether it may be repeated at once, after something was mended.
+    pub fn may_mend(&mut self) -> bool {
+        self.mends += 1;
+        self.mends <= MENDS
+    }
+
+    /// Whether wrong data came so often that it must be what is stored.
+    pub fn is_hopeless(&self) -> bool {
+        self.wrong >= WRONG_LIMIT
+    }
+
+    /// How long it has been failing.
+    pub fn failing(&self, now: Instant) -> Duration {
+        let since = self.failing_since.unwrap_or(now);
+        now.saturating_duration_since(since)
+    }
+
+    /// How long to wait before the next attempt; None to give up. `random` is
+    /// evenly distributed.
+    pub fn delay(
+        &self,
+        fault: &Fault,
+        limits: Limits,
+        now: Instant,
+        random: u64,
+    ) -> Option<Duration> {
+        let left = limits
+            .time
+            .map(|time| time.saturating_sub(self.failing(now)));
+        let repeats_left = limits.retries.is_none_or(|n| self.attempts <= n);
+        if left == Some(Duration::ZERO) || !repeats_left {
+            return None;
+        }
+        let wish = match fault {
+            Fault::Refused(refusal) => refusal.retry_after,
+            _ => None,
+        };
+        let delay = backoff(self.attempts.saturating_sub(1), random, wish);
+        Some(left.map_or(delay, |left| delay.min(left)))
+    }
+
+    /// Whether it is time to say what is being waited for: not at once, and
+    /// then once a minute.
+    pub fn must_tell(&mut self, now: Instant) -> bool {
+        let last = self.told.map(|told| now.saturating_duration_since(told));
+        let due = self.failing(now) >= SILENCE && last.is_none_or(|ago| ago >= REMINDER);
+        if due {
+            self.told = Some(now);
+        }
+        due
+    }
+
+    /// The error to give up with.
+    pub fn given_up(&self, fault: &Fault, what: &str, now: Instant) -> Error {
+        let tried = match self.attempts {
+            1 => "1 attempt".to_string(),
+            n => format!("{n} attempts in {} s", self.failing(now).as_secs()),
+        };
+        let exit = match fault {
+            Fault::Wrong { exit, .. } => *exit,
+            _ => Exit::Unavailable,
+        };
+        let why = format!("{} (gave up after {tried})", fault.why());
+        Error::new(exit, what, why)
+    }
+
+    /// The end of it.
+    pub fn failure(&self, fault: &Fault, error: Error) -> Failure {
+        Failure {
+            refusal: match fault {
+                Fault::Refused(refusal) => Some(refusal.clone()),
+                _ => None,
+            },
+            repeated: self.attempts > 1,
+            error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An outage of `hours`, lived through as the client would: how long it
+    /// waited, whether it gave up, how often it said something.
+    fn outage(hours: u64, limits: Limits) -> (Duration, bool, u64) {
+        let start = Instant::now();
+        let end = start + Duration::from_secs(hours * 3600);
+        let (mut now, mut told) = (start, 0);
+        let mut trial = Trial::default();
+        let mut random = crate::testing::Random(2007);
+        let fault = Fault::broken("connection refused");
+        while now < end {
+            trial.failed(&fault, now);
+            let chance = random.below(1 << 30) as u64;
+            let Some(delay) = trial.delay(&fault, limits, now, chance) else {
+                return (now - start, true, told);
+            };
+            told += u64::from(trial.must_tell(now));
+            assert!(delay <= Duration::from_secs(30));
+            now += delay + Duration::from_millis(1);
+        }
+        (now - start, false, told)
+    }
+
+    #[test]
+    fn hours_are_ridden_out() {
+        let day = Limits {
+            time: Some(Duration::from_secs(24 * 3600)),
+            retries: None,
+        };
+        let (waited, gave_up, told) = outage(23, day);
+        assert!(!gave_up && waited >= Duration::from_secs(23 * 3600));
+        // Once a minute at most, and hardly less often.
+        assert!((23 * 40..=23 * 60).contains(&told), "{told}");
+        let (waited, gave_up, _) = outage(48, day);
+        let seconds = waited.as_secs();
+        assert!(gave_up && (86_400..86_402).contains(&seconds), "{seconds}");
+        assert!(
+            !outage(24 * 30, Limits::default()).1,
+            "patience without end"
+        );
+    }
+
+    #[test]
+    fn repetitions_are_counted() {
+        let limits = Limits {
+            time: None,
+            retries: Some(2),
+        };
+        let (now, fault) = (Instant::now(), Fault::broken("x"));
+        let mut trial = Trial::default();
+        for expected in [true, true, false] {
+            trial.failed(&fault, now);
+            assert_eq!(trial.delay(&fault, limits, now, 5).is_some(), expected);
+        }
+        let why = trial.given_up(&fault, "w", now).to_string();
+        assert_eq!(why, "w: x (gave up after 3 attempts in 0 s)");
+        assert!(
+            trial
+                .failure(&fault, trial.given_up(&fault, "w", now))
+                .repeated
+        );
+    }
+
+    #[test]
+    fn wrong_data_is_not_asked_for_without_end() {
+        let wrong = Fault::wrong(Exit::Data, "wrong SHA-256");
+        let mut trial = Trial::default();
+        for hopeless in [false, false, true] {
+            trial.failed(&wrong, Instant::now());
+            assert_eq!(trial.is_hopeless(), hopeless);
+        }
+        assert_eq!((0..9).filter(|_| trial.may_mend()).count(), 4);
+    }
+}
