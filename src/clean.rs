@@ -2,7 +2,7 @@
 //!
 //! Never a block of an upload that a manifest names, nor one of an upload that
 //! may still be running: its newest object must be older than a limit, by the
-//! store's own clock. The record goes first, which a running upload notices
+//! time at which the store says that it was written. The record goes first, which a running upload notices
 //! before its commit; the manifest is looked at last.
 
 use std::collections::BTreeMap;

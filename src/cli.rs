@@ -288,6 +288,9 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
     if matches.opt_present("keyfile") && matches.opt_present("profile") {
         return Err(bad("--profile", "not together with --keyfile"));
     }
+    if matches.opt_present("l") && matches.opt_present("incomplete") {
+        return Err(bad("--incomplete", "not together with -l"));
+    }
     let min_size = text("min-size")?
         .map(|t| size("--min-size", &t, 1))
         .transpose()?;

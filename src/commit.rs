@@ -104,12 +104,15 @@ pub fn commit(
             match failure.status() {
                 Some(501) if conditional => conditional = false,
                 Some(409 | 412) => {}
-                _ => return Err(failure.error),
+                Some(_) => return Err(failure.error),
+                // Nobody knows what becomes of a request without an answer.
+                None => return Err(failure.error.also("not seen yet: commit unknown")),
             }
         }
         let random = sys::random().map_or(u64::MAX, u64::from_ne_bytes);
         client.progress().wait(backoff(attempt, random, None));
-        client.progress().check()?;
+        let checked = client.progress().check();
+        checked.map_err(|e| e.also("not seen yet: commit unknown"))?;
     }
     let why = "the server says that it was stored, but does not show it: commit unknown";
     Err(client.error(Exit::Unavailable, Some(&key), why))
@@ -133,6 +136,9 @@ fn unchanged(
         (Head::Unknown, Head::Present(m, _)) if older(m) => {
             let why = "this stream exists already (-f replaces it)";
             Err(client.error(Exit::Exists, Some(key), why))
+        }
+        (Head::Absent | Head::Unknown, Head::Damaged(_, why)) if !force => {
+            Err(client.error(Exit::Changed, Some(key), why))
         }
         _ if found.upload() != seen.upload() => {
             let why = "another upload was committed meanwhile";

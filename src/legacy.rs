@@ -80,7 +80,8 @@ pub fn open(client: &mut Client, name: &Name) -> Result<Option<Old>> {
     let key = info_key(name);
     let created = match client.run(&mut Head(&key)) {
         Ok(created) => created,
-        Err(f) if f.no_such_key() => return Ok(None),
+        // Whoever may not look there has no such streams to care for.
+        Err(f) if f.no_such_key() || f.status() == Some(403) => return Ok(None),
         Err(f) => return Err(f.error),
     };
     let prefix = block_prefix(name);
@@ -111,18 +112,21 @@ fn block_number(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
-/// The names of all streams of version 1.
+/// The names of all streams of version 1; none for who may not list them.
 pub fn names(client: &mut Client) -> Result<Vec<Name>> {
     let mut names = Vec::new();
-    client.list("stream.", |object| {
+    let listed = client.list("stream.", |object| {
         let encoded = object.key.strip_prefix("stream.");
         let encoded = encoded.and_then(|rest| rest.strip_suffix(".info"));
         let bytes = encoded.and_then(|text| BASE64.decode(text).ok());
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         names.extend(text.and_then(|text| Name::new(&text).ok()));
         Ok(())
-    })?;
-    Ok(names)
+    });
+    match listed {
+        Err(e) if e.exit() == Exit::Denied => Ok(Vec::new()),
+        result => result.map(|()| names),
+    }
 }
 
 /// Remove a stream: what makes it one first, then its blocks.

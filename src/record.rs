@@ -50,12 +50,14 @@ fn write(client: &mut Client, keys: &Keys, record: &Record, condition: Condition
 }
 
 /// The newest upload of this stream that was never committed, taken over from
-/// whoever wrote it. None if there is none.
+/// whoever wrote it. None if there is none. 64 if its block size is not the one
+/// that is asked for.
 pub fn take_over(
     client: &mut Client,
     keys: &Keys,
     name: &Name,
     committed: Option<&UploadId>,
+    blocksize: Option<u64>,
 ) -> Result<Option<Record>> {
     let prefix = keys.records(name);
     let mut newest: Option<UploadId> = None;
@@ -79,6 +81,11 @@ pub fn take_over(
         .ok()
         .filter(|r| r.name == *name && r.upload == id)
         .ok_or_else(|| client.error(Exit::Data, Some(&key), "bad upload record"))?;
+    if blocksize.is_some_and(|size| size != record.blocksize) {
+        let size = record.blocksize;
+        let why = format!("the upload to resume has blocks of {size} bytes");
+        return Err(Error::new(Exit::Usage, "--blocksize", why));
+    }
     record.nonce = random()?;
     let condition = match &small.etag {
         Some(etag) => Condition::Unchanged(etag),

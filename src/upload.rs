@@ -129,18 +129,9 @@ fn begin(
     seen: &Head,
 ) -> Result<(Record, Option<Stored>)> {
     if options.resume
-        && let Some(record) = record::take_over(client, keys, name, seen.upload())?
+        && let Some(record) =
+            record::take_over(client, keys, name, seen.upload(), options.blocksize)?
     {
-        if options
-            .blocksize
-            .is_some_and(|size| size != record.blocksize)
-        {
-            let why = format!(
-                "the upload to resume has blocks of {} bytes",
-                record.blocksize
-            );
-            return Err(Error::new(Exit::Usage, "--blocksize", why));
-        }
         let stored = Stored::new(keys, name, &record.upload);
         return Ok((record, Some(stored)));
     }

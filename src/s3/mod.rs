@@ -1,7 +1,8 @@
 //! The S3 client: signed requests that are tried until they succeed.
 //!
 //! `client` sends and retries, `ops` knows the operations, `call` is what the
-//! two agree on; `endpoint`, `fault`, `headers` and `xml` are pure. Nothing here knows what a stream is.
+//! two agree on; `endpoint`, `fault`, `headers`, `trial` and `xml` are pure.
+//! Nothing here knows what a stream is.
 
 mod call;
 mod client;
