@@ -50,10 +50,8 @@ fn round(server: &Server, signature: &str) {
 
     conflict(&run, names[2]);
     refused(&run, names[0]);
-    if !embedded {
-        let out = run(&["deletebucket"]).run();
-        out.fails(69, "409 BucketNotEmpty");
-    }
+    let out = run(&["deletebucket"]).run();
+    out.fails(73, "the bucket is not empty");
     for name in names {
         run(&["delete", "-s", name]).run().ok();
         run(&["delete", "-s", name])
