@@ -99,7 +99,12 @@ pub fn commit(
         let Some(found) = seen_after(client, keys, manifest, &sent)? else {
             return Ok(());
         };
-        seen = unchanged(client, &key, manifest, seen, found, force)?;
+        let damaged = matches!(found, Head::Damaged(..));
+        seen =
+            unchanged(client, &key, manifest, seen, found, force).map_err(|e| match damaged {
+                true => Error::new(e.exit(), "commit unknown", e),
+                false => e,
+            })?;
         if let Err(failure) = sent {
             match failure.status() {
                 Some(501) if conditional => conditional = false,

@@ -44,10 +44,15 @@ impl Trial {
         self.failing_since.get_or_insert(now);
     }
 
-    /// Whether it may be repeated at once, after something was mended.
+    /// Whether it may be repeated at once, after something was mended. That is
+    /// no repetition of the same request, and not counted as one.
     pub fn may_mend(&mut self) -> bool {
-        self.mends += 1;
-        self.mends <= MENDS
+        let granted = self.mends < MENDS;
+        if granted {
+            self.mends += 1;
+            self.attempts = self.attempts.saturating_sub(1);
+        }
+        granted
     }
 
     /// Whether wrong data came so often that it must be what is stored.
