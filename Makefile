@@ -39,10 +39,13 @@ check:
 check-freebsd:
 	@tests/check-freebsd
 
+soak:
+	@CARGO="$(CARGO)" tests/soak
+
 bench: all
 	$(CARGO) bench --locked
 
 clean:
 	rm -rf "$(CARGO_TARGET_DIR)" tests/server/target
 
-.PHONY: all install uninstall server demo check check-freebsd bench clean
+.PHONY: all install uninstall server demo check check-freebsd soak bench clean

@@ -154,7 +154,7 @@ impl Operation for Fetch<'_> {
 }
 
 /// `bytes 5-9/10`: first byte and, where it is told, the whole size.
-fn parse_range(value: &str) -> Option<(u64, Option<u64>)> {
+pub(crate) fn parse_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, size) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
     let first = range.split_once('-')?.0.trim().parse().ok()?;
     match size.trim() {

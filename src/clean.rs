@@ -2,7 +2,7 @@
 //!
 //! Never a block of an upload that a manifest names, nor one of an upload that
 //! may still be running: its newest object must be older than a limit, by the
-//! time at which the store says that it was written. The record goes first, which a running upload notices
+//! store's own clock. The record goes first, which a running upload notices
 //! before its commit; the manifest is looked at last.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::error::{Exit, Result};
 use crate::key::{Keys, Name, Part, UploadId};
 use crate::s3::{Client, Kind};
 use crate::time::Utc;
-use crate::upload::remove_upload;
+use crate::upload::{remove_stale, remove_upload};
 
 /// What is stored of one upload.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ struct Found {
     newest: Utc,
     blocks: u64,
     bytes: u64,
+    /// There is a record: the upload runs, or did not come to its end.
+    record: bool,
     /// An object whose time the store did not tell.
     timeless: bool,
 }
@@ -46,12 +48,14 @@ fn gather(client: &mut Client, keys: &Keys, records_only: bool) -> Result<Upload
                 newest: Utc(0),
                 blocks: 0,
                 bytes: 0,
+                record: false,
                 timeless: false,
             });
             match Utc::parse_rfc3339(&object.modified) {
                 Some(time) => found.newest = found.newest.max(time),
                 None => found.timeless = true,
             }
+            found.record |= part == Part::Record;
             if part == Part::Block {
                 found.blocks += 1;
                 found.bytes += object.size;
@@ -75,7 +79,8 @@ pub fn incomplete(client: &mut Client, keys: &Keys) -> Result<String> {
 }
 
 /// Remove all uploads that no manifest names and whose newest object is older
-/// than `older_than`. With `only_show` nothing is removed, and a line for each
+/// than `older_than`; of one that is committed and as old, what its owner did
+/// not come to remove. With `only_show` nothing is removed, and a line for each
 /// is returned: upload, bytes, blocks, name.
 pub fn clean(
     client: &mut Client,
@@ -83,10 +88,17 @@ pub fn clean(
     older_than: Duration,
     only_show: bool,
 ) -> Result<String> {
-    let limit = Utc(client.now().0 - older_than.as_secs() as i64);
+    let uploads = gather(client, keys, false)?;
+    let limit = Utc(client.service_now().0 - older_than.as_secs() as i64);
     let mut out = String::new();
-    for ((name, id), found) in gather(client, keys, false)? {
-        if found.timeless || found.newest >= limit || is_committed(client, keys, &name, &id)? {
+    for ((name, id), found) in uploads {
+        if found.timeless || found.newest >= limit {
+            continue;
+        }
+        if is_committed(client, keys, &name, &id)? {
+            if found.record && !only_show {
+                finish(client, keys, &name, &id)?;
+            }
             continue;
         }
         if !only_show {
@@ -106,6 +118,18 @@ pub fn clean(
         }
     }
     Ok(out)
+}
+
+/// A committed upload whose owner did not come to tidy up.
+fn finish(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<()> {
+    let Head::Present(manifest, _) = commit::look(client, keys, name)? else {
+        return Ok(());
+    };
+    if manifest.upload != *id {
+        return Ok(());
+    }
+    remove_stale(client, keys, &manifest)?;
+    client.delete(&keys.record(name, id), Kind::Record)
 }
 
 fn is_committed(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {

@@ -131,7 +131,7 @@ pub fn each_index(
     let (mut first, mut start) = (0, 0);
     for (n, index) in manifest.indexes.iter().enumerate() {
         let last = n + 1 == manifest.indexes.len();
-        if start < wanted.end && start + index.bytes > wanted.start {
+        if start < wanted.end && start + index.bytes > wanted.start && !wanted.is_empty() {
             let blocks = read_index(client, keys, manifest, n as u64, index, first, last)?;
             each(client, blocks)?;
         }

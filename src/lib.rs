@@ -19,6 +19,8 @@ pub mod credentials;
 pub mod dispatch;
 pub mod download;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod inventory;
 pub mod key;

@@ -43,7 +43,8 @@ fn write(client: &mut Client, keys: &Keys, record: &Record, condition: Condition
             put.condition = Condition::None;
             client.run(&mut put)?;
         }
-        Err(f) if f.status() == Some(412) => {}
+        // It was changed, or removed: what follows says so.
+        Err(f) if f.status() == Some(412) || f.no_such_key() => {}
         result => result?,
     }
     check(client, keys, record, "nothing was committed")

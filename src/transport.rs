@@ -261,7 +261,7 @@ impl Drop for Loan {
 }
 
 /// The head of a request whose empty body is replaced by one of this length.
-fn with_length(head: &[u8], length: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn with_length(head: &[u8], length: usize) -> io::Result<Vec<u8>> {
     const EMPTY: &[u8] = b"\r\ncontent-length: 0\r\n";
     let at = find(&head.to_ascii_lowercase(), EMPTY)
         .ok_or_else(|| io::Error::other("a request without a Content-Length"))?;
@@ -277,7 +277,7 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 
 /// In the head of a 200 or 206 with a body of known length: overwrite the
 /// Content-Length with zeros, so that no body is expected, and return it.
-fn blank_content_length(head: &mut [u8]) -> Option<u64> {
+pub(crate) fn blank_content_length(head: &mut [u8]) -> Option<u64> {
     let text = std::str::from_utf8(head).ok()?;
     let status = text.split(' ').nth(1)?;
     if !text.starts_with("HTTP/1.1 ") || !matches!(status, "200" | "206") {

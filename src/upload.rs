@@ -175,17 +175,28 @@ fn tidy(
     resumed: bool,
 ) -> Result<()> {
     client.be_brief();
-    client.delete(&keys.record(&manifest.name, &manifest.upload), Kind::Record)?;
+    let mut result = Ok(());
     if resumed {
-        inventory::compare(client, keys, manifest, |client, finding| match finding {
-            Finding::Extra(key) => client.delete(&key, Kind::Block),
-            _ => Ok(()),
-        })?;
+        result = result.and(remove_stale(client, keys, manifest));
     }
-    match old {
-        Head::Present(old, _) => remove_upload(client, keys, &old.name, &old.upload),
+    if let Head::Present(old, _) = old {
+        // Whatever could not be removed before, this may be.
+        let replaced = remove_upload(client, keys, &old.name, &old.upload);
+        result = result.and(replaced);
+    }
+    // Last: as long as it is there, clean knows that something may be left.
+    let record = keys.record(&manifest.name, &manifest.upload);
+    let removed = client.delete(&record, Kind::Record);
+    result.and(removed)
+}
+
+/// Delete what is stored of a committed upload and not named by its manifest:
+/// blocks of a run that was broken off, and resumed with other data.
+pub fn remove_stale(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<()> {
+    inventory::compare(client, keys, manifest, |client, finding| match finding {
+        Finding::Extra(key) => client.delete(&key, Kind::Block),
         _ => Ok(()),
-    }
+    })
 }
 
 /// Delete all objects of an upload that no manifest names any more.
@@ -341,8 +352,9 @@ impl Upload<'_> {
             sys::ignore_stop();
             self.client.be_brief();
             let key = self.keys.record(name, &self.record.upload);
-            // The first error is the one that matters.
-            let _ = self.client.delete(&key, Kind::Record);
+            // Unless it was taken over. The first error is the one that matters.
+            let ours = record::check(self.client, self.keys, self.record, "");
+            let _ = ours.and_then(|()| self.client.delete(&key, Kind::Record));
         }
         stopped(self.client, name, e, (self.bytes, self.blocks))
     }

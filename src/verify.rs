@@ -109,6 +109,7 @@ fn read(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
 /// reported when they were read.
 fn extra(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
     let mut found = 0;
+    client.set_underway(false);
     let compared = compare(client, keys, manifest, |client, finding| {
         if let Finding::Extra(key) = finding {
             report(client, &key, "does not belong to the stream");

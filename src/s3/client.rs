@@ -64,6 +64,8 @@ pub struct Client {
     /// Added to the local clock, in seconds.
     skew: i64,
     send_md5: bool,
+    /// The service's clock, and when it was read.
+    clock: Option<(Utc, Instant)>,
     /// Whether the service has answered anything yet.
     answered: bool,
     underway: bool,
@@ -76,6 +78,7 @@ impl Client {
             setup,
             skew: 0,
             send_md5: false,
+            clock: None,
             answered: false,
             underway: false,
         }
@@ -104,6 +107,14 @@ impl Client {
     /// The time that requests are signed with: the server's, if ours is off.
     pub fn now(&self) -> Utc {
         Utc(Utc::from_system(SystemTime::now()).0 + self.skew)
+    }
+
+    /// The time by the service's clock, as far as it has told it.
+    pub fn service_now(&self) -> Utc {
+        match self.clock {
+            Some((date, read)) => Utc(date.0 + read.elapsed().as_secs() as i64),
+            None => self.now(),
+        }
     }
 
     /// From here on something would be lost by giving up: errors that somebody
@@ -277,6 +288,9 @@ impl Client {
                 .debug(|| format!("{label}: {}", e.why()));
         })?;
         self.answered = true;
+        if let Some(date) = answer.header("date").and_then(Utc::parse_http) {
+            self.clock = Some((date, Instant::now()));
+        }
         let status = answer.status;
         let result = match status {
             200..=299 => op.take(answer),
@@ -347,10 +361,8 @@ impl Client {
 /// leaves the status, which is enough to go on with.
 fn refusal(answer: &mut Answer) -> Refusal {
     let status = answer.status;
-    let retry_after = answer
-        .header("retry-after")
-        .and_then(|v| v.trim().parse().ok());
     let date = answer.header("date").and_then(Utc::parse_http);
+    let retry_after = answer.header("retry-after").and_then(|v| wish(v, date));
     let region = answer.header("x-amz-bucket-region").map(str::to_string);
     let body = answer.read_bounded(xml::ERROR_LIMIT).unwrap_or_default();
     let said = xml::error(&body).unwrap_or_else(|| Refusal {
@@ -361,10 +373,19 @@ fn refusal(answer: &mut Answer) -> Refusal {
         status,
         region: region.filter(|r| xml::is_region(r)).or(said.region),
         date,
-        retry_after: retry_after.map(Duration::from_secs),
+        retry_after,
         code: said.code,
         message: said.message,
     }
+}
+
+/// Retry-After (RFC 9110, 10.2.3): seconds, or a time by the server's clock.
+fn wish(value: &str, now: Option<Utc>) -> Option<Duration> {
+    let seconds = match value.trim().parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => u64::try_from(Utc::parse_http(value.trim())?.0 - now?.0).ok()?,
+    };
+    Some(Duration::from_secs(seconds))
 }
 
 /// The first words of an answer that is text but no S3 error.
@@ -372,5 +393,22 @@ fn plain_text(body: &[u8]) -> String {
     match std::str::from_utf8(body) {
         Ok(text) if !text.trim_start().starts_with('<') => text.trim().chars().take(100).collect(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_wish_for_time_in_two_ways() {
+        let now = Utc::parse_http("Sun, 06 Nov 1994 08:49:37 GMT");
+        let later = "Sun, 06 Nov 1994 08:50:37 GMT";
+        assert_eq!(wish(" 7 ", None), Some(Duration::from_secs(7)));
+        assert_eq!(wish(later, now), Some(Duration::from_secs(60)));
+        assert_eq!(wish(later, None), None);
+        let earlier = "Sun, 06 Nov 1994 08:48:37 GMT";
+        assert_eq!(wish(earlier, now), None);
+        assert_eq!(wish("soon", now), None);
     }
 }

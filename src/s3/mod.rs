@@ -11,7 +11,7 @@ mod fault;
 mod headers;
 mod ops;
 mod trial;
-mod xml;
+pub(crate) mod xml;
 
 pub use call::{Call, Failure, Operation};
 pub use client::{Client, Setup};
