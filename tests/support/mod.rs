@@ -1,7 +1,7 @@
 //! What the integration tests have in common: servers, scratch folders, and
 //! the built s3pipe in a clean environment.
 //!
-//! A helper here must never make a test pass that should not: whatever it
+//! Nothing here may make a test pass that should not: whatever it
 //! cannot do is a panic. No message shows more than a few lines of data.
 
 // Each test binary uses a part.
