@@ -114,8 +114,9 @@ pub fn commit(
                 None => return Err(failure.error.also("not seen yet: commit unknown")),
             }
         }
-        let random = sys::random().map_or(u64::MAX, u64::from_ne_bytes);
-        client.progress().wait(backoff(attempt, random, None));
+        client
+            .progress()
+            .wait(backoff(attempt, sys::chance(), None));
         let checked = client.progress().check();
         checked.map_err(|e| e.also("not seen yet: commit unknown"))?;
     }

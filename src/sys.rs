@@ -173,11 +173,6 @@ impl Stream {
         }
     }
 
-    /// Whether it is a terminal.
-    pub fn is_terminal(&self) -> bool {
-        io::IsTerminal::is_terminal(&self.0)
-    }
-
     /// Linux: a larger pipe means fewer turns between its two processes.
     /// Elsewhere, and where stdin is no pipe, nothing happens.
     pub fn widen_pipe(&self) {
@@ -285,6 +280,12 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)
+}
+
+/// An evenly distributed number, for jitter: where the system has none to give,
+/// the largest.
+pub fn chance() -> u64 {
+    random().map_or(u64::MAX, u64::from_ne_bytes)
 }
 
 /// Write to stderr, whole if it can be; there is nowhere to report a failure.

@@ -257,8 +257,7 @@ impl Client {
             retries: self.setup.retries,
         };
         let now = Instant::now();
-        let random = sys::random().map_or(u64::MAX, u64::from_ne_bytes);
-        let Some(delay) = trial.delay(fault, limits, now, random) else {
+        let Some(delay) = trial.delay(fault, limits, now, sys::chance()) else {
             return Err(trial.failure(fault, trial.given_up(fault, what, now)));
         };
         let progress = &self.setup.progress;

@@ -5,13 +5,12 @@
 //! `S3PIPE_SEED` is the seed of the first round and `S3PIPE_ROUNDS` how many
 //! there are; a failure names its round's seed.
 
-use std::fmt::Display;
-use std::str::FromStr;
 use std::sync::Mutex;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use crate::faults::site::{BLOCK, STREAM, Site, blocks};
 use crate::proxy::{Fault, Match, Rule};
+use crate::storm::setting;
 use crate::support::{Run, random, s3pipe};
 use crate::upkeep::age;
 
@@ -201,13 +200,6 @@ fn remains(site: &Site, found: Found) -> Result<(), String> {
     match other.is_none() && !record && whole {
         true => Ok(()),
         false => Err(format!("left: {left:#?}, verify: {verified}")),
-    }
-}
-
-fn setting<T: FromStr + Display>(name: &str, default: T) -> T {
-    match env::var(name) {
-        Ok(text) => text.parse().ok().expect("a number"),
-        Err(_) => default,
     }
 }
 

@@ -27,7 +27,8 @@ struct Tally {
 
 const CLASSES: [&str; 3] = ["upload", "replace", "download"];
 
-fn setting<T: FromStr + Display>(name: &str, default: T) -> T {
+/// A number from the environment.
+pub fn setting<T: FromStr + Display>(name: &str, default: T) -> T {
     match env::var(name) {
         Ok(text) => text.parse().ok().expect("a number"),
         Err(_) => default,
