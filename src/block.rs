@@ -11,10 +11,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::chunk::{Block, PIECE};
-use crate::error::{Exit, Result};
+use crate::error::Exit;
 use crate::http::{Answer, Payload};
-use crate::key::{self, Keys};
-use crate::manifest::{BlockRef, Manifest};
+use crate::key;
+use crate::manifest::BlockRef;
 use crate::s3::{Call, Client, Condition, Failure, Fault, Kind, Operation, Put, error_within};
 
 /// Store the first `length` bytes of a block. Storing it again does no harm:
@@ -25,33 +25,25 @@ pub fn store(
     block: &Arc<Block>,
     length: usize,
     sha256: key::Sha256,
-) -> Result<()> {
-    let put = client.run(&mut Put {
+) -> std::result::Result<(), Failure> {
+    client.run(&mut Put {
         key,
         kind: Kind::Block,
         body: Payload::Block(block, length),
         sha256: Some(sha256),
         condition: Condition::None,
-    });
-    Ok(put?)
+    })
 }
 
 /// Fetch a block into the beginning of `buffer`, whole and verified.
 pub fn fetch(
     client: &mut Client,
-    keys: &Keys,
-    manifest: &Manifest,
+    key: &str,
     block: &BlockRef,
     buffer: &mut [u8],
 ) -> std::result::Result<(), Failure> {
-    let key = keys.block(
-        &manifest.name,
-        &manifest.upload,
-        block.number,
-        &block.sha256,
-    );
     client.run(&mut Fetch {
-        key: &key,
+        key,
         buffer: &mut buffer[..block.length as usize],
         have: 0,
         hashed: 0,

@@ -1,10 +1,12 @@
-//! One block of memory, and filling it from a stream.
+//! One block of memory, filling it from a stream, and writing it to one.
 //!
 //! A block is reused for the whole run; its pages are touched only as far as
 //! data reaches, so a short stream costs little memory. Reading never takes a
 //! byte more than the block holds.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+
+use crate::error::Error;
 
 /// Bytes that are gathered before they are hashed: few enough to be in the
 /// processor's cache still, and enough not to switch between the two often.
@@ -44,16 +46,25 @@ impl Block {
     }
 }
 
+/// Why a transfer between a block and a stream ended early.
+#[derive(Debug)]
+pub enum Broken {
+    /// The stream cannot be read or written.
+    Io(io::Error),
+    /// Somebody asked for a stop.
+    Stopped(Error),
+}
+
 /// Fill `block` from `input` until it is full or the stream ends, and return
 /// how many bytes there are. `each` sees all of them, a piece at a time and in
-/// order; `interrupted` is asked after each read and each interrupted call,
-/// and ends the reading with its error.
-pub fn fill<E: From<io::Error>>(
+/// order; `check` is asked after each read and each interrupted call, and ends
+/// the reading with its error.
+pub fn fill(
     input: &mut impl Read,
     block: &mut [u8],
     mut each: impl FnMut(&[u8]),
-    mut interrupted: impl FnMut() -> Result<(), E>,
-) -> Result<usize, E> {
+    mut check: impl FnMut() -> Result<(), Error>,
+) -> Result<usize, Broken> {
     let (mut filled, mut seen) = (0, 0);
     while filled < block.len() {
         let end = block.len().min(seen + PIECE);
@@ -61,23 +72,48 @@ pub fn fill<E: From<io::Error>>(
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e.into()),
+            Err(e) => return Err(Broken::Io(e)),
         }
         if filled == end {
             each(&block[seen..end]);
             seen = end;
         }
-        interrupted()?;
+        check().map_err(Broken::Stopped)?;
     }
     each(&block[seen..filled]);
     // A signal that ended the producer must not pass for the stream's end.
-    interrupted()?;
+    check().map_err(Broken::Stopped)?;
     Ok(filled)
+}
+
+/// Write all of `bytes`, and count in `written` what was, whatever happens.
+/// `check` is asked as in [`fill`].
+pub fn spill(
+    output: &mut impl Write,
+    bytes: &[u8],
+    written: &mut u64,
+    mut check: impl FnMut() -> Result<(), Error>,
+) -> Result<(), Broken> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match output.write(&rest[..rest.len().min(PIECE)]) {
+            Ok(0) => return Err(Broken::Io(io::ErrorKind::WriteZero.into())),
+            Ok(n) => {
+                rest = &rest[n..];
+                *written += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Broken::Io(e)),
+        }
+        check().map_err(Broken::Stopped)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
 
     struct Drip(Vec<u8>, usize);
 
@@ -106,7 +142,7 @@ mod tests {
                 &mut input,
                 block.bytes_mut(),
                 |p| seen.extend_from_slice(p),
-                || Ok::<(), io::Error>(()),
+                || Ok(()),
             )
             .unwrap();
             out.extend_from_slice(&block.bytes()[..n]);
@@ -119,9 +155,13 @@ mod tests {
 
     #[test]
     fn stops_when_told() {
-        let stop = || Err(io::Error::other("stop"));
+        let stop = || Err(Error::new(Exit::Signal(2), "stop", "now"));
         let result = fill(&mut &b"abc"[..], &mut [0; 9], |_| {}, stop);
-        assert_eq!(result.unwrap_err().to_string(), "stop");
+        assert!(matches!(result, Err(Broken::Stopped(e)) if e.what() == "stop"));
+        let (mut out, mut written) = (Vec::new(), 0);
+        let result = spill(&mut out, &[7; 3 * PIECE], &mut written, stop);
+        assert!(matches!(result, Err(Broken::Stopped(_))));
+        assert!(written == PIECE as u64 && out.len() == PIECE);
     }
 
     #[test]

@@ -56,6 +56,12 @@ impl Command {
             .find(|(_, c)| *c == self)
             .map_or("", |(word, _)| word)
     }
+
+    /// From that word.
+    pub fn parse(word: &str) -> Option<Command> {
+        let found = COMMANDS.iter().find(|(w, _)| *w == word);
+        found.map(|(_, command)| *command)
+    }
 }
 
 /// A checked command line.
@@ -87,6 +93,10 @@ pub struct Options {
     pub retries: Option<u32>,
     /// `--timeout`.
     pub timeout: Duration,
+    /// `-j`.
+    pub jobs: usize,
+    /// `--limit-rate`, in bytes a second.
+    pub rate: Option<u64>,
     /// `--force`.
     pub force: bool,
     /// `--resume`.
@@ -132,6 +142,8 @@ pub struct Options {
 pub enum Parsed {
     /// Show this text and leave.
     Show(String),
+    /// Be a worker of a coordinator that does this.
+    Work(Command),
     /// Do this.
     Run(Box<Options>),
 }
@@ -146,11 +158,18 @@ struct Spec(
     &'static [Command],
 );
 
+/// What a coordinator starts its workers with; for nobody else.
+pub const WORKER: &str = "--worker";
+
+/// How many workers there may be.
+const JOBS: std::ops::RangeInclusive<usize> = 1..=64;
+const DEFAULT_JOBS: usize = 4;
+
 const STREAMS: &[Command] = &[Upload, Download, List, Info, Verify, Delete, Clean];
 const NAMED: &[Command] = &[Upload, Download, Info, Verify, Delete];
 
 #[rustfmt::skip] // One option a line.
-const OPTIONS: [Spec; 32] = [
+const OPTIONS: [Spec; 34] = [
     Spec("b", "bucket", "BUCKET", "the bucket", &[]),
     Spec("s", "stream", "NAME", "the stream; also s3://BUCKET/NAME", NAMED),
     Spec("k", "keyfile", "FILE", "access key and more (see s3pipe(5))", &[]),
@@ -160,6 +179,8 @@ const OPTIONS: [Spec; 32] = [
     Spec("", "prefix", "PREFIX", "what keys begin with, default s3pipe/", STREAMS),
     Spec("", "addressing", "HOW", "auto, path or virtual", &[]),
     Spec("", "blocksize", "SIZE", "default 16M; 64K to 1G", &[Upload]),
+    Spec("j", "jobs", "N", "so many workers, 1 to 64, default 4", &[Upload, Download, Verify]),
+    Spec("", "limit-rate", "RATE", "bytes a second, or 20Mbit", &[Upload, Download, Verify]),
     Spec("", "patience", "TIME", "how long a request may fail, default 24h", &[]),
     Spec("", "retry", "N", "how often it may be repeated", &[]),
     Spec("", "timeout", "TIME", "how long a connection may stall, default 60s", &[]),
@@ -187,6 +208,11 @@ const OPTIONS: [Spec; 32] = [
 
 /// Read the arguments (without the program's name).
 pub fn parse(args: &[String]) -> Result<Parsed> {
+    if let [WORKER, word] = args.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        && let Some(command) = Command::parse(word)
+    {
+        return Ok(Parsed::Work(command));
+    }
     let mut table = getopts::Options::new();
     for Spec(short, long, hint, help, _) in &OPTIONS {
         match (*hint, *long) {
@@ -236,12 +262,11 @@ fn command(free: &[String]) -> Result<Command> {
     let Some(word) = free.first() else {
         return Err(bad("command", "missing: upload, download, list, ..."));
     };
-    let found = COMMANDS.iter().find(|(w, _)| w == word);
-    let Some((_, command)) = found else {
+    let Some(command) = Command::parse(word) else {
         return Err(bad(&format!("'{word}'"), "no such command"));
     };
     match free.get(1) {
-        None => Ok(*command),
+        None => Ok(command),
         Some(extra) => Err(bad(&format!("'{extra}'"), "one command, and no operands")),
     }
 }
@@ -324,6 +349,15 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         let count = units::number(&t).and_then(|n| u32::try_from(n).ok());
         count.ok_or_else(|| bad("--retry", "not a number"))
     });
+    let jobs = text("jobs")?.map(|t| {
+        let count = units::number(&t).and_then(|n| usize::try_from(n).ok());
+        let count = count.filter(|n| JOBS.contains(n));
+        count.ok_or_else(|| bad("--jobs", "is a number from 1 to 64"))
+    });
+    let rate = text("limit-rate")?.map(|t| {
+        let why = || format!("'{t}' is no rate, such as 500K, 10M or 20Mbit");
+        units::rate(&t).ok_or_else(|| bad("--limit-rate", &why()))
+    });
     Ok(Options {
         command,
         bucket,
@@ -333,7 +367,11 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         region: text("region")?,
         endpoint: text("endpoint")?,
         prefix: matches.opt_str("prefix"),
-        addressing: addressing(text("addressing")?.as_deref())?,
+        addressing: match text("addressing")? {
+            None => Addressing::Auto,
+            Some(word) => Addressing::parse(&word)
+                .ok_or_else(|| bad("--addressing", "is auto, path or virtual"))?,
+        },
         blocksize: text("blocksize")?.map(|t| blocksize(&t)).transpose()?,
         patience: match patience {
             None => Some(Duration::from_secs(24 * 3600)),
@@ -342,6 +380,8 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         },
         retries: retries.transpose()?,
         timeout: timeout.unwrap_or(Duration::from_secs(60)),
+        jobs: jobs.transpose()?.unwrap_or(DEFAULT_JOBS),
+        rate: rate.transpose()?,
         force: matches.opt_present("force"),
         resume: matches.opt_present("resume"),
         offset: offset.unwrap_or(0),
@@ -349,7 +389,10 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         min_size: min_size.unwrap_or(least_by_default),
         size: exact,
         headers: matches.opt_strs("header"),
-        signature: signature(text("signature")?.as_deref())?,
+        signature: match text("signature")? {
+            None => Version::V4,
+            Some(word) => Version::parse(&word).ok_or_else(|| bad("--signature", "is v4 or v2"))?,
+        },
         ca_file: text("ca-file")?,
         long: matches.opt_present("l"),
         incomplete: matches.opt_present("incomplete"),
@@ -373,23 +416,6 @@ fn split_url(stream: &str) -> Option<Result<(String, String)>> {
         }
         _ => Err(bad("--stream", "a URL is s3://BUCKET/NAME")),
     })
-}
-
-fn addressing(text: Option<&str>) -> Result<Addressing> {
-    match text {
-        None | Some("auto") => Ok(Addressing::Auto),
-        Some("path") => Ok(Addressing::Path),
-        Some("virtual") => Ok(Addressing::Virtual),
-        Some(_) => Err(bad("--addressing", "is auto, path or virtual")),
-    }
-}
-
-fn signature(text: Option<&str>) -> Result<Version> {
-    match text {
-        None | Some("v4") => Ok(Version::V4),
-        Some("v2") => Ok(Version::V2),
-        Some(_) => Err(bad("--signature", "is v4 or v2")),
-    }
 }
 
 /// A bare number is kilobytes, as it was in the Java s3pipe.

@@ -7,6 +7,7 @@ fn run(line: &str) -> Result<Options> {
     match parse(&args)? {
         Parsed::Run(options) => Ok(*options),
         Parsed::Show(text) => panic!("{text}"),
+        Parsed::Work(command) => panic!("a worker of {command:?}"),
     }
 }
 
@@ -67,6 +68,27 @@ fn sizes_and_times() {
     assert!(run("upload --size 5 --min-size 6").is_err());
     assert_eq!(run("clean").unwrap().older_than.as_secs(), 7 * 86_400);
     assert_eq!(run("download --offset 1K --length 2").unwrap().offset, 1024);
+}
+
+#[test]
+fn workers_and_their_rate() {
+    let options = run("upload -j 16 --limit-rate 20Mbit").unwrap();
+    assert_eq!((options.jobs, options.rate), (16, Some(2_500_000)));
+    let options = run("verify").unwrap();
+    assert_eq!((options.jobs, options.rate), (4, None));
+    for bad in [
+        "-j 0",
+        "-j 65",
+        "-j -1",
+        "--limit-rate 0",
+        "--limit-rate fast",
+    ] {
+        assert!(run(&format!("download {bad}")).is_err(), "{bad}");
+    }
+    assert!(run("list -j 2").is_err() && run("info --limit-rate 1M").is_err());
+    let worker = parse(&["--worker".into(), "upload".into()]);
+    assert!(matches!(worker, Ok(Parsed::Work(Command::Upload))));
+    assert!(run("--worker upload -s x").is_err());
 }
 
 #[test]

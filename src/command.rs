@@ -69,6 +69,12 @@ impl Pipe {
         }
     }
 
+    /// The descriptor once more, for a worker that takes turns at it (74).
+    pub fn share(&self) -> Result<OwnedFd> {
+        let shared = self.stream.share();
+        shared.map_err(|e| Error::new(Exit::Io, &self.name, os_reason(&e)))
+    }
+
     /// The descriptor.
     pub fn stream(&mut self) -> &mut sys::Stream {
         &mut self.stream

@@ -7,15 +7,16 @@
 
 use std::sync::Arc;
 
+use crate::brief::Brief;
 use crate::cli::{Command, Options};
-
 use crate::credentials::{self, Found};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Exit, Result, os_reason};
 use crate::http::{Http, Settings};
 use crate::key::{Keys, Name};
 use crate::manifest::INDEX_BLOCKS;
 use crate::progress::{Progress, Wanted};
-use crate::s3::{Client, Endpoint, Headers, Setup, check_bucket};
+use crate::s3::{Client, Endpoint, Headers, Reload, Setup, check_bucket};
+use crate::sys;
 
 /// Region where nobody names one, as AWS's own tools have it.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -38,6 +39,8 @@ pub struct Session {
     pub progress: Arc<Progress>,
     /// Blocks per index.
     pub index_blocks: u64,
+    /// What the client was made of.
+    pub brief: Brief,
 }
 
 /// What a command needs, and was not given.
@@ -61,6 +64,7 @@ pub fn open(options: &Options) -> Result<Session> {
         quiet: options.quiet,
         verbose: options.verbose,
         forced: options.progress,
+        rate: options.rate,
     };
     let progress = Arc::new(Progress::new(wanted, transfer));
     let profile = options.profile.clone();
@@ -79,44 +83,85 @@ pub fn open(options: &Options) -> Result<Session> {
     check_prefix(&prefix)?;
     let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
     let url = setting(&options.endpoint, &found.endpoint, &found, variables);
-    let endpoint = Endpoint::new(url.as_deref(), options.addressing)?;
-    let ca_file = options.ca_file.clone().or_else(|| env("AWS_CA_BUNDLE"));
-    let pulse = progress.clone();
-    let http = Http::new(Settings {
-        tls: endpoint.tls(),
-        ca_file: ca_file.as_deref(),
-        stall: options.timeout,
-        pulse: Arc::new(move || pulse.pulse()),
-    })?;
-    let reload = move || {
-        let found = find(keyfile.as_deref(), profile.as_deref())?;
-        Ok(found.credentials)
-    };
-    let client = Client::new(Setup {
-        command: options.command.word(),
-        http,
-        endpoint,
+    let brief = Brief {
+        command: options.command,
+        quiet: options.quiet,
+        verbose: options.verbose,
+        jobs: if transfer {
+            jobs(options, &progress)
+        } else {
+            1
+        },
+        rate: options.rate,
+        addressing: options.addressing,
         region: region(options, &found)?,
         bucket,
         signature: options.signature,
-        reload: if found.fixed {
-            None
-        } else {
-            Some(Box::new(reload))
-        },
         credentials: found.credentials,
+        renewable: !found.fixed,
         headers,
         patience: options.patience,
         retries: options.retries,
-        progress: progress.clone(),
+        timeout: options.timeout,
+        ca_file: options.ca_file.clone().or_else(|| env("AWS_CA_BUNDLE")),
+        prefix,
+        url,
+        skew: 0,
+        md5: false,
+        task: None,
+    };
+    let reload = Box::new(move || {
+        let found = find(keyfile.as_deref(), profile.as_deref())?;
+        Ok(found.credentials)
     });
     Ok(Session {
-        client,
-        keys: Keys::new(&prefix),
+        client: client(&brief, reload, progress.clone())?,
+        keys: Keys::new(&brief.prefix),
         name,
         progress,
         index_blocks,
+        brief,
     })
+}
+
+/// How many workers there may be: none where we could not start ourselves.
+fn jobs(options: &Options, progress: &Progress) -> usize {
+    match sys::myself() {
+        Err(e) if options.jobs > 1 => {
+            let why = os_reason(&e);
+            progress.warn(&format!("-j: own executable not found: {why}: no workers"));
+            1
+        }
+        _ => options.jobs,
+    }
+}
+
+/// A client made of a brief, whosever it is. `reload` gets the credentials
+/// anew. Nothing is sent. 78 if a setting cannot be used.
+pub fn client(brief: &Brief, reload: Reload, progress: Arc<Progress>) -> Result<Client> {
+    let endpoint = Endpoint::new(brief.url.as_deref(), brief.addressing)?;
+    let http = Http::new(Settings {
+        tls: endpoint.tls(),
+        ca_file: brief.ca_file.as_deref(),
+        stall: brief.timeout,
+        flow: progress.clone(),
+    })?;
+    let mut client = Client::new(Setup {
+        command: brief.command.word(),
+        http,
+        endpoint,
+        region: brief.region.clone(),
+        bucket: brief.bucket.clone(),
+        signature: brief.signature,
+        credentials: brief.credentials.clone(),
+        reload: brief.renewable.then_some(reload),
+        headers: brief.headers.clone(),
+        patience: brief.patience,
+        retries: brief.retries,
+        progress,
+    });
+    client.mend_as(brief.skew, brief.md5);
+    Ok(client)
 }
 
 fn find(keyfile: Option<&str>, profile: Option<&str>) -> Result<Found> {

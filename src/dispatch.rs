@@ -12,12 +12,15 @@ pub fn carry_out(session: &mut Session, options: &Options) -> Result<()> {
     match (options.command, name) {
         (Command::Upload, Some(name)) => {
             let wanted = upload::Options::new(options, session.index_blocks);
-            upload::upload(client, keys, name, &wanted)
+            upload::upload(client, keys, name, &wanted, &session.brief)
         }
         (Command::Download, Some(name)) => {
-            download::download(client, keys, name, &download::Options::new(options))
+            let wanted = download::Options::new(options);
+            download::download(client, keys, name, &wanted, &session.brief)
         }
-        (Command::Verify, Some(name)) => verify::verify(client, keys, name, options.quick),
+        (Command::Verify, Some(name)) => {
+            verify::verify(client, keys, name, options.quick, &session.brief)
+        }
         (Command::Info, Some(name)) => admin::print(&admin::info(client, keys, name, options.raw)?),
         (Command::Delete, Some(name)) => admin::delete(client, keys, name, options.force),
         (Command::List, _) if options.incomplete => admin::print(&clean::incomplete(client, keys)?),

@@ -3,26 +3,20 @@
 //!
 //! The manifest fixes which upload is read; a stream that is replaced or
 //! deleted meanwhile ends the run (75), and never are two uploads mixed.
-//! Memory is one block and one index.
 
-use std::io::{self, Write};
 use std::ops::Range;
 
-use sha2::{Digest, Sha256};
-
-use crate::block;
-use crate::chunk::Block;
+use crate::brief::Brief;
+use crate::chunk::{self, Broken};
 use crate::cli;
 use crate::command::Pipe;
-use crate::commit::{self, Head, READINGS};
 use crate::error::{Error, Exit, Result};
+use crate::fetching::{Fetching, Settle};
 use crate::key::{Keys, Name};
-use crate::manifest::{BlockRef, INDEX_LIMIT, IndexRef, Manifest, parse_index};
-use crate::s3::{Client, Failure, Get, Kind};
+use crate::legacy::Old;
+use crate::manifest::Manifest;
+use crate::s3::Client;
 use crate::stream::{self, Stream};
-
-/// Bytes that are handed to stdout at a time.
-const WRITE: usize = 1 << 20;
 
 /// What the user asked for.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +56,14 @@ impl Options {
 }
 
 /// Write the stream `name`, or a part of it, to stdout or into a command.
-pub fn download(client: &mut Client, keys: &Keys, name: &Name, options: &Options) -> Result<()> {
+/// `brief` is what `client` was made of.
+pub fn download(
+    client: &mut Client,
+    keys: &Keys,
+    name: &Name,
+    options: &Options,
+    brief: &Brief,
+) -> Result<()> {
     let stream = stream::open(client, keys, name)?;
     let bytes = match &stream {
         Stream::Current(manifest) => manifest.bytes(),
@@ -71,19 +72,9 @@ pub fn download(client: &mut Client, keys: &Keys, name: &Name, options: &Options
     let wanted = options.range(name, bytes)?;
     client.progress().set_size(wanted.end - wanted.start);
     let mut sink = Pipe::sink(&options.command)?;
-    let mut written = 0;
-    let mut write = |client: &mut Client, bytes: &[u8]| {
-        write_all(client, &mut sink, bytes, &mut written)?;
-        client.set_underway(true);
-        client.progress().block_done(bytes.len() as u64);
-        Ok(())
-    };
-    let done = match &stream {
-        Stream::Current(manifest) => send(client, keys, manifest, &wanted, &mut write),
-        Stream::Old(old) => {
-            old.warn(client);
-            old.read(client, &wanted, &mut write)
-        }
+    let (done, written) = match &stream {
+        Stream::Current(manifest) => current(client, keys, manifest, &wanted, brief, &mut sink),
+        Stream::Old(old) => legacy(client, old, &wanted, &mut sink),
     };
     let done = done.and_then(|()| {
         let progress = client.progress();
@@ -94,110 +85,52 @@ pub fn download(client: &mut Client, keys: &Keys, name: &Name, options: &Options
     Ok(())
 }
 
-fn send(
+/// A stream of version 2: what came of it, and how many bytes were written.
+fn current(
     client: &mut Client,
     keys: &Keys,
     manifest: &Manifest,
     wanted: &Range<u64>,
-    write: &mut dyn FnMut(&mut Client, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let most = manifest.blocksize.min(manifest.bytes());
-    let mut buffer = Block::new(most as usize);
-    each_index(client, keys, manifest, wanted, |client, blocks| {
-        for block in blocks {
-            let start = block.number * manifest.blocksize;
-            let part = wanted.start.max(start)..wanted.end.min(start + block.length);
-            if part.is_empty() {
-                continue;
-            }
-            block::fetch(client, keys, manifest, &block, buffer.bytes_mut())
-                .map_err(|f| lost(client, keys, manifest, f))?;
-            let part = (part.start - start) as usize..(part.end - start) as usize;
-            write(client, &buffer.bytes()[part])?;
-        }
+    brief: &Brief,
+    sink: &mut Pipe,
+) -> (Result<()>, u64) {
+    let bytes = wanted.end - wanted.start;
+    let mut fetching = match Fetching::new(keys, manifest, brief, bytes, Some(sink)) {
+        Ok(fetching) => fetching,
+        Err(e) => return (Err(e), 0),
+    };
+    let settle: &mut Settle = &mut |client, bytes, done| {
+        done?;
+        client.set_underway(true);
+        client.progress().block_done(bytes);
         Ok(())
-    })
+    };
+    let done = fetching.read(client, wanted, settle);
+    let done = fetching.end(client, done, settle);
+    (done, fetching.written())
 }
 
-/// Read the indexes that list bytes of `wanted`, one after the other, and hand
-/// the blocks of each to `each`.
-pub fn each_index(
+/// The same of one of version 1.
+fn legacy(
     client: &mut Client,
-    keys: &Keys,
-    manifest: &Manifest,
+    old: &Old,
     wanted: &Range<u64>,
-    mut each: impl FnMut(&mut Client, Vec<BlockRef>) -> Result<()>,
-) -> Result<()> {
-    let (mut first, mut start) = (0, 0);
-    for (n, index) in manifest.indexes.iter().enumerate() {
-        let last = n + 1 == manifest.indexes.len();
-        if start < wanted.end && start + index.bytes > wanted.start && !wanted.is_empty() {
-            let blocks = read_index(client, keys, manifest, n as u64, index, first, last)?;
-            each(client, blocks)?;
+    sink: &mut Pipe,
+) -> (Result<()>, u64) {
+    let mut written = 0;
+    old.warn(client);
+    let done = old.read(client, wanted, |client, bytes| {
+        let check = || client.progress().check();
+        match chunk::spill(sink.stream(), bytes, &mut written, check) {
+            Ok(()) => {}
+            Err(Broken::Io(e)) => return Err(sink.error(&e)),
+            Err(Broken::Stopped(e)) => return Err(e),
         }
-        first += index.blocks;
-        start += index.bytes;
-    }
-    Ok(())
-}
-
-fn read_index(
-    client: &mut Client,
-    keys: &Keys,
-    manifest: &Manifest,
-    number: u64,
-    index: &IndexRef,
-    first: u64,
-    last: bool,
-) -> Result<Vec<BlockRef>> {
-    let key = keys.index(&manifest.name, &manifest.upload, number, &index.sha256);
-    for _ in 0..READINGS {
-        let got = client.run(&mut Get::new(&key, Kind::Index, INDEX_LIMIT));
-        let small = got.map_err(|f| lost(client, keys, manifest, f))?;
-        let found: crate::key::Sha256 = Sha256::digest(&small.body).into();
-        if found == index.sha256 {
-            return parse_index(&small.body, index, first, manifest.blocksize, last)
-                .map_err(|why| client.error(Exit::Data, Some(&key), format!("bad index: {why}")));
-        }
-    }
-    let why = "the data is not what was stored: wrong SHA-256";
-    Err(client.error(Exit::Data, Some(&key), why))
-}
-
-/// An object that the manifest names is not there: the stream has changed
-/// under us (75), or is damaged (65).
-pub fn lost(client: &mut Client, keys: &Keys, manifest: &Manifest, failure: Failure) -> Error {
-    if !failure.no_such_key() {
-        return failure.error;
-    }
-    match commit::look(client, keys, &manifest.name) {
-        Err(e) => e,
-        Ok(Head::Present(now, _)) if now.upload == manifest.upload => {
-            let why = "404: missing from a committed stream";
-            Error::new(Exit::Data, failure.error.what(), why)
-        }
-        Ok(_) => {
-            let why = "the stream was replaced or deleted while it was being read";
-            client.error(Exit::Changed, Some(&keys.manifest(&manifest.name)), why)
-        }
-    }
-}
-
-fn write_all(client: &Client, sink: &mut Pipe, bytes: &[u8], written: &mut u64) -> Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match sink.stream().write(&rest[..rest.len().min(WRITE)]) {
-            Ok(0) => return Err(sink.error(&io::ErrorKind::WriteZero.into())),
-            Ok(n) => {
-                rest = &rest[n..];
-                *written += n as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(sink.error(&e)),
-        }
-        client.progress().check()?;
-    }
-    Ok(())
+        client.set_underway(true);
+        client.progress().block_done(bytes.len() as u64);
+        Ok(())
+    });
+    (done, written)
 }
 
 /// What was written is true, but it is not the whole: say how far it goes.

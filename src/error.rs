@@ -52,6 +52,26 @@ impl Exit {
             Exit::Signal(n) => 128 + n,
         }
     }
+
+    /// What leaves with this number.
+    pub fn from_code(code: i32) -> Option<Exit> {
+        let all = [
+            Exit::Usage,
+            Exit::Data,
+            Exit::Missing,
+            Exit::Unavailable,
+            Exit::Internal,
+            Exit::Exists,
+            Exit::Io,
+            Exit::Changed,
+            Exit::Denied,
+            Exit::Config,
+        ];
+        let signal = (129..=255)
+            .contains(&code)
+            .then(|| Exit::Signal(code - 128));
+        all.into_iter().find(|exit| exit.code() == code).or(signal)
+    }
 }
 
 /// A failure, ready to be shown.
@@ -132,5 +152,9 @@ mod tests {
         assert_eq!(e.to_string(), "a b: evil  [2J");
         assert_eq!(e.exit().code(), 65);
         assert_eq!(Exit::Signal(2).code(), 130);
+        for code in [64, 65, 66, 69, 70, 73, 74, 75, 77, 78, 129, 143] {
+            assert_eq!(Exit::from_code(code).map(Exit::code), Some(code));
+        }
+        assert_eq!(Exit::from_code(1), None);
     }
 }

@@ -19,7 +19,7 @@ use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
 
 use crate::chunk::Block;
 use crate::error::{Error, Exit, Result};
-use crate::socket::Pulse;
+use crate::socket::{SharedFlow, is_closed};
 use crate::transport::{Loan, Shared, TcpConnector};
 
 /// Large writes, since a block goes out in one piece.
@@ -50,8 +50,8 @@ pub struct Settings<'a> {
     pub ca_file: Option<&'a str>,
     /// How long a connection may stand still.
     pub stall: Duration,
-    /// See [`Pulse`].
-    pub pulse: Pulse,
+    /// See [`Flow`](crate::socket::Flow).
+    pub flow: SharedFlow,
 }
 
 /// The client.
@@ -120,6 +120,9 @@ pub struct HttpError {
     pub why: String,
     /// The server's certificate was refused: trying again rarely helps.
     pub untrusted: bool,
+    /// The connection had been idle for a while, and was closed before an answer
+    /// began: it is no sign of trouble.
+    pub stale: bool,
 }
 
 impl fmt::Display for HttpError {
@@ -159,7 +162,7 @@ impl Http {
         let bypass = !settings.tls && config.proxy().is_none();
         let tcp = TcpConnector {
             shared: shared.clone(),
-            pulse: settings.pulse,
+            flow: settings.flow,
             stall: settings.stall,
         };
         let chain =
@@ -181,6 +184,7 @@ impl Http {
     pub fn send(&mut self, out: &Outgoing) -> std::result::Result<Answer, HttpError> {
         let lend = out.large && self.bypass;
         self.shared.lend.store(lend, Ordering::Relaxed);
+        self.shared.stale.store(false, Ordering::Relaxed);
         let response = match out.body {
             Payload::None => self.run(out, (), self.stall),
             Payload::Block(block, length) if self.bypass => {
@@ -261,7 +265,13 @@ impl Http {
             },
             e => e.to_string(),
         };
-        HttpError { why, untrusted }
+        let closed = matches!(e, ureq::Error::Io(e)
+            if is_closed(e) || e.kind() == io::ErrorKind::UnexpectedEof);
+        HttpError {
+            why,
+            untrusted,
+            stale: closed && self.shared.stale.load(Ordering::Relaxed),
+        }
     }
 }
 

@@ -4,10 +4,10 @@
 //! are walked side by side, a page and an index at a time, so that memory does
 //! not grow with the stream.
 
-use crate::download::each_index;
 use crate::error::Result;
+use crate::index::each_index;
 use crate::key::{Keys, Name, Sha256, UploadId};
-use crate::manifest::{BlockRef, Manifest};
+use crate::manifest::Manifest;
 use crate::s3::{Client, Object, Pages};
 use crate::uri;
 
@@ -81,15 +81,14 @@ impl Stored {
         Stored { prefix, walk }
     }
 
-    /// Whether this very block is there. To be asked in order of numbers.
-    pub fn has(&mut self, client: &mut Client, block: &BlockRef) -> Result<bool> {
-        let mut found = false;
+    /// Lengths and hashes of the blocks that are there under this number. To be
+    /// asked in order of numbers.
+    pub fn under(&mut self, client: &mut Client, number: u64) -> Result<Vec<(u64, Sha256)>> {
+        let mut found = Vec::new();
         while let Some(object) = self.walk.peek(client)? {
             match parse_key(&object.key[self.prefix.len()..]) {
-                Some((number, _)) if number > block.number => break,
-                Some((number, sha256)) if number == block.number => {
-                    found |= sha256 == block.sha256 && object.size == block.length;
-                }
+                Some((n, _)) if n > number => break,
+                Some((n, sha256)) if n == number => found.push((object.size, sha256)),
                 _ => {}
             }
             self.walk.advance();

@@ -160,6 +160,11 @@ impl Keys {
         }
     }
 
+    /// What all keys begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// What all manifest keys begin with.
     pub fn manifests(&self) -> String {
         format!("{}manifest/", self.prefix)

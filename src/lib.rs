@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod block;
+pub mod brief;
 pub mod chunk;
 pub mod clean;
 pub mod cli;
@@ -19,21 +20,28 @@ pub mod credentials;
 pub mod dispatch;
 pub mod download;
 pub mod error;
+pub mod fetching;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
+pub mod index;
 pub mod inventory;
 pub mod key;
 pub mod legacy;
+pub mod limit;
+pub mod link;
 pub mod manifest;
+pub mod message;
 pub mod progress;
 pub mod record;
 pub mod s3;
+pub mod sending;
 pub mod sign;
 pub mod socket;
 pub mod stream;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod team;
 #[cfg(test)]
 mod testing;
 pub mod time;
@@ -42,3 +50,4 @@ pub mod units;
 pub mod upload;
 pub mod uri;
 pub mod verify;
+pub mod worker;

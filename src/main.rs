@@ -4,7 +4,7 @@ use std::process::exit;
 
 use s3pipe::cli::{self, Parsed};
 use s3pipe::error::Result;
-use s3pipe::{admin, config, dispatch, sys};
+use s3pipe::{admin, config, dispatch, sys, worker};
 
 fn main() {
     let args = sys::arguments();
@@ -20,6 +20,7 @@ fn main() {
 fn run(parsed: Parsed) -> Result<()> {
     let options = match parsed {
         Parsed::Show(text) => return admin::print(&text),
+        Parsed::Work(command) => return worker::run(command),
         Parsed::Run(options) => options,
     };
     sys::catch_signals();

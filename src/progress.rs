@@ -1,14 +1,19 @@
-//! What the user sees while s3pipe works: messages, the meter, signals.
+//! What the user sees while s3pipe works, and what holds the work up: messages,
+//! the meter, signals, `--limit-rate`.
 //!
 //! Everything that goes to stderr passes through here, each line in one write,
-//! so that the meter never tears a message. The meter shows only where stderr
-//! is a terminal and s3pipe in its foreground. Writing to stderr never fails
-//! the run, and no secret comes near this module.
+//! so that the meter never tears a message. A worker shows nothing itself: all
+//! goes to its coordinator, which does. The meter shows only where stderr is a
+//! terminal and s3pipe in its foreground. Writing to stderr never fails the
+//! run, and no secret comes near this module.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Exit, Result, one_line};
+use crate::limit::{Grant, Limit};
+use crate::socket::Flow;
 use crate::sys;
 use crate::units::{clock, human};
 
@@ -17,6 +22,12 @@ const REDRAW: u64 = 300;
 
 /// Milliseconds between two lines where the meter goes into a file.
 const RELINE: u64 = 10_000;
+
+/// Milliseconds between two reports of a worker on how far it is.
+const REPORT: u64 = 250;
+
+/// Milliseconds of silence after which a worker says that it is alive.
+const ALIVE: u64 = 1000;
 
 /// How far a transfer has got. Shared by reference; counting is cheap.
 pub struct Progress {
@@ -28,9 +39,32 @@ pub struct Progress {
     size: AtomicU64,
     bytes: AtomicU64,
     blocks: AtomicU64,
+    /// Bytes on their way, of blocks that are not done.
+    moving: AtomicU64,
     retries: AtomicU64,
+    /// Milliseconds from the start, when it was last drawn or reported.
     drawn_at: AtomicU64,
     drawn: AtomicBool,
+    limit: Arc<Mutex<Limit>>,
+    relay: Option<Arc<dyn Relay>>,
+}
+
+/// A worker's way to its coordinator.
+pub trait Relay: Send + Sync {
+    /// This is for stderr.
+    fn say(&self, text: &str);
+
+    /// A request is tried again.
+    fn retried(&self);
+
+    /// The service asked to be spared for so long.
+    fn slowed(&self, time: Duration);
+
+    /// So many bytes of the present block are on their way; I am alive.
+    fn moved(&self, bytes: u64);
+
+    /// Wait, no longer than until an order or a signal comes, and see to it.
+    fn attend(&self, time: Duration);
 }
 
 /// What the user asked to see.
@@ -42,6 +76,8 @@ pub struct Wanted {
     pub verbose: bool,
     /// `--progress`: the meter even where stderr is no terminal.
     pub forced: bool,
+    /// `--limit-rate`, in bytes a second.
+    pub rate: Option<u64>,
 }
 
 impl Progress {
@@ -57,14 +93,43 @@ impl Progress {
             meter,
             forced: wanted.forced && !sys::stderr_is_terminal(),
             verbose: wanted.verbose,
+            ..Progress::bare(Arc::new(Mutex::new(Limit::new(wanted.rate))))
+        }
+    }
+
+    /// A worker's: shows nothing, and tells all to its coordinator. Rates and
+    /// pauses are told to `limit`.
+    pub fn of_worker(wanted: Wanted, relay: Arc<dyn Relay>, limit: Arc<Mutex<Limit>>) -> Progress {
+        Progress {
+            quiet: wanted.quiet,
+            verbose: wanted.verbose,
+            relay: Some(relay),
+            ..Progress::bare(limit)
+        }
+    }
+
+    fn bare(limit: Arc<Mutex<Limit>>) -> Progress {
+        Progress {
+            quiet: false,
+            meter: false,
+            forced: false,
+            verbose: false,
             start: Instant::now(),
             size: AtomicU64::new(u64::MAX),
             bytes: AtomicU64::new(0),
             blocks: AtomicU64::new(0),
+            moving: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             drawn_at: AtomicU64::new(0),
             drawn: AtomicBool::new(false),
+            limit,
+            relay: None,
         }
+    }
+
+    /// Whether anybody looks at a meter.
+    pub fn is_shown(&self) -> bool {
+        self.meter
     }
 
     /// The stream's length in bytes has become known.
@@ -76,11 +141,55 @@ impl Progress {
     pub fn block_done(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.blocks.fetch_add(1, Ordering::Relaxed);
+        self.set_moving(0);
+    }
+
+    /// So many bytes are on their way, of blocks that are not done.
+    pub fn set_moving(&self, bytes: u64) {
+        self.moving.store(bytes, Ordering::Relaxed);
     }
 
     /// A request is tried again.
     pub fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+        if let Some(relay) = &self.relay {
+            relay.retried();
+        }
+    }
+
+    /// The service asked to be spared; so all workers shall wait.
+    pub fn slowed(&self, time: Duration) {
+        if let Some(relay) = &self.relay {
+            relay.slowed(time);
+        }
+    }
+
+    fn limit(&self) -> MutexGuard<'_, Limit> {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Move this much a second from now on.
+    pub fn set_rate(&self, rate: Option<u64>) {
+        self.limit().set_rate(rate, Instant::now());
+    }
+
+    /// No request for so long.
+    pub fn hold(&self, time: Duration) {
+        self.limit().hold_until(Instant::now() + time);
+    }
+
+    /// Before a request: wait as long as all must.
+    pub fn wait_turn(&self) {
+        if let Some(relay) = &self.relay {
+            relay.attend(Duration::ZERO);
+        }
+        loop {
+            let held = self.limit().held(Instant::now());
+            match held {
+                Some(time) if !self.pulse() => self.wait(time),
+                _ => return,
+            }
+        }
     }
 
     /// Bytes of the blocks that are done.
@@ -95,6 +204,7 @@ impl Progress {
 
     /// Serve what signals asked for. True if one asked to stop.
     pub fn pulse(&self) -> bool {
+        self.report(ALIVE);
         if sys::take_info() {
             self.say(&self.line());
         }
@@ -124,12 +234,31 @@ impl Progress {
             if self.pulse() || left.is_zero() {
                 return;
             }
-            sys::pause(left.min(Duration::from_millis(250)));
+            let nap = left.min(Duration::from_millis(250));
+            match &self.relay {
+                Some(relay) => relay.attend(nap),
+                None => sys::pause(nap),
+            }
+        }
+    }
+
+    /// Tell the coordinator how far we are, unless it was told just now.
+    fn report(&self, period: u64) {
+        let Some(relay) = &self.relay else {
+            return;
+        };
+        let now = self.start.elapsed().as_millis() as u64;
+        if now >= self.drawn_at.load(Ordering::Relaxed) + period {
+            self.drawn_at.store(now, Ordering::Relaxed);
+            relay.moved(self.moving.load(Ordering::Relaxed));
         }
     }
 
     /// A line on stderr, `s3pipe: ` before it.
     pub fn say(&self, text: &str) {
+        if let Some(relay) = &self.relay {
+            return relay.say(text);
+        }
         let clear = if self.drawn.swap(false, Ordering::Relaxed) {
             "\r\x1b[K"
         } else {
@@ -185,7 +314,7 @@ impl Progress {
 
     fn line(&self) -> String {
         let elapsed = self.start.elapsed();
-        let bytes = self.bytes();
+        let bytes = self.bytes() + self.moving.load(Ordering::Relaxed);
         let size = self.size.load(Ordering::Relaxed);
         let mut line = status(bytes, (size != u64::MAX).then_some(size), elapsed);
         match self.retries.load(Ordering::Relaxed) {
@@ -194,6 +323,29 @@ impl Progress {
             n => line.push_str(&format!(", {n} retries")),
         }
         line
+    }
+}
+
+impl Flow for Progress {
+    fn pulse(&self) -> bool {
+        Progress::pulse(self)
+    }
+
+    fn grant(&self, want: usize) -> Option<usize> {
+        loop {
+            let grant = self.limit().ask(want, Instant::now());
+            match grant {
+                Grant::Move(n) => return Some(n),
+                Grant::Wait(_) if self.pulse() => return None,
+                Grant::Wait(time) => self.wait(time),
+            }
+        }
+    }
+
+    fn moved(&self, bytes: usize) {
+        self.limit().moved(bytes);
+        self.moving.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.report(REPORT);
     }
 }
 

@@ -1,13 +1,27 @@
 //! A TCP socket used with patience: calls that signals interrupt are repeated,
-//! and only a connection on which nothing moves is given up.
+//! only a connection on which nothing moves is given up, and no more is moved
+//! at once than is allowed.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Asked after every interrupted call: true means give up.
-pub type Pulse = Arc<dyn Fn() -> bool + Send + Sync>;
+/// What a socket asks of its surroundings.
+pub trait Flow: Send + Sync {
+    /// Asked after every interrupted call: true means give up.
+    fn pulse(&self) -> bool;
+
+    /// How many of `want` bytes may be moved now, after waiting until it is at
+    /// least one. None means give up.
+    fn grant(&self, want: usize) -> Option<usize>;
+
+    /// So many bytes were moved, in either direction.
+    fn moved(&self, bytes: usize);
+}
+
+/// A flow that sockets share.
+pub type SharedFlow = Arc<dyn Flow>;
 
 /// Try each address in turn, dividing the time among those that are left.
 pub fn connect(addrs: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpStream> {
@@ -32,7 +46,7 @@ pub fn connect(addrs: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpS
 /// is over (TimedOut). A pulse that says to give up ends it too.
 pub fn patiently(
     limit: Option<Duration>,
-    pulse: &Pulse,
+    flow: &SharedFlow,
     mut call: impl FnMut() -> io::Result<usize>,
 ) -> io::Result<usize> {
     let start = Instant::now();
@@ -45,9 +59,8 @@ pub fn patiently(
                 _ => return Err(e),
             },
         };
-        if pulse() {
-            // Not Interrupted: std and rustls would simply try again.
-            return Err(io::Error::other("interrupted"));
+        if flow.pulse() {
+            return Err(interrupted());
         }
         let over = limit.is_some_and(|limit| start.elapsed() >= limit);
         if kind == io::ErrorKind::TimedOut || over {
@@ -56,17 +69,39 @@ pub fn patiently(
     }
 }
 
+/// Not ErrorKind::Interrupted: std and rustls would simply try again.
+fn interrupted() -> io::Error {
+    io::Error::other("interrupted")
+}
+
+/// Read once; the limit is for a connection on which nothing moves.
+pub fn pull(
+    mut stream: &TcpStream,
+    space: &mut [u8],
+    limit: Option<Duration>,
+    flow: &SharedFlow,
+) -> io::Result<usize> {
+    let most = flow.grant(space.len()).ok_or_else(interrupted)?;
+    let n = patiently(limit, flow, || stream.read(&mut space[..most]))?;
+    flow.moved(n);
+    Ok(n)
+}
+
 /// Write everything; the limit is for a connection on which nothing moves.
 pub fn push(
     mut stream: &TcpStream,
     mut rest: &[u8],
     limit: Option<Duration>,
-    pulse: &Pulse,
+    flow: &SharedFlow,
 ) -> io::Result<()> {
     while !rest.is_empty() {
-        match patiently(limit, pulse, || stream.write(rest))? {
+        let most = flow.grant(rest.len()).ok_or_else(interrupted)?;
+        match patiently(limit, flow, || stream.write(&rest[..most]))? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => rest = &rest[n..],
+            n => {
+                flow.moved(n);
+                rest = &rest[n..];
+            }
         }
     }
     Ok(())

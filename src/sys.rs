@@ -8,7 +8,8 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
@@ -115,6 +116,63 @@ pub fn start_ticking() {
     unsafe { libc::alarm(1) };
 }
 
+/// And let them be again.
+pub fn stop_ticking() {
+    TICKING.store(false, Ordering::Relaxed);
+}
+
+/// Set a worker's signals: those from a terminal are for its coordinator, which
+/// says what is to be done; SIGTERM, which it sends, ends the work. To be
+/// called before anything else.
+pub fn catch_signals_of_worker() {
+    for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGUSR1] {
+        // SAFETY: SIG_IGN is a valid disposition for these signals.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    #[cfg(any(target_os = "freebsd", target_os = "macos"))]
+    // SAFETY: as above.
+    unsafe {
+        libc::signal(libc::SIGINFO, libc::SIG_IGN);
+    }
+    handle(libc::SIGTERM, on_stop);
+    handle(libc::SIGALRM, on_alarm);
+}
+
+/// Have the system end us as soon as `parent` ends, in whatever way. False if
+/// it has ended already. Where the system cannot (it is FreeBSD's and Linux's),
+/// the end of the channel must do.
+pub fn die_with(parent: u32) -> bool {
+    let signal: libc::c_int = libc::SIGKILL;
+    // SAFETY: prctl takes plain integers here; procctl reads one int, which
+    // lives until it returns; getppid only asks.
+    unsafe {
+        #[cfg(target_os = "linux")]
+        {
+            libc::prctl(libc::PR_SET_PDEATHSIG, signal);
+            // Started as /proc/self/exe: let ps(1) and pgrep(1) find us.
+            libc::prctl(libc::PR_SET_NAME, c"s3pipe".as_ptr());
+        }
+        #[cfg(target_os = "freebsd")]
+        {
+            let signal = std::ptr::from_ref(&signal).cast_mut().cast();
+            libc::procctl(libc::P_PID, 0, libc::PROC_PDEATHSIG_CTL, signal);
+        }
+        let _ = signal;
+        // If it had ended before the call, nothing would come any more.
+        libc::getppid() == parent as libc::pid_t
+    }
+}
+
+/// This very program, to be started again: on Linux as the file that is open,
+/// even if another has taken its place meanwhile.
+pub fn myself() -> io::Result<std::path::PathBuf> {
+    #[cfg(target_os = "linux")]
+    if std::fs::exists("/proc/self/exe").unwrap_or(false) {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe()
+}
+
 /// The name of a signal that [`stop_signal`] can report.
 pub fn signal_name(signal: i32) -> &'static str {
     match signal {
@@ -154,6 +212,23 @@ pub fn stdout() -> Stream {
     Stream(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) })
 }
 
+/// A worker's channel to its coordinator, which is the standard descriptor
+/// that its data does not use. None if there is no socket.
+pub fn channel(of_stdin: bool) -> Option<UnixStream> {
+    let fd = match of_stdin {
+        true => libc::STDIN_FILENO,
+        false => libc::STDOUT_FILENO,
+    };
+    // SAFETY: as for stdin; the caller uses either this or the stream.
+    let channel = unsafe { UnixStream::from_raw_fd(fd) };
+    if channel.local_addr().is_ok() {
+        return Some(channel);
+    }
+    // Not ours to close.
+    let _ = channel.into_raw_fd();
+    None
+}
+
 impl From<OwnedFd> for Stream {
     /// One end of a pipe to another program.
     fn from(fd: OwnedFd) -> Stream {
@@ -171,6 +246,19 @@ impl Stream {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
+    }
+
+    /// The descriptor once more, for another process.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        Ok(self.0.try_clone()?.into())
+    }
+
+    /// How many bytes a regular file still has from where it is read on. None
+    /// if it is something else.
+    pub fn rest(&mut self) -> Option<u64> {
+        let about = self.0.metadata().ok().filter(|about| about.is_file())?;
+        let at = io::Seek::stream_position(&mut self.0).ok()?;
+        Some(about.len().saturating_sub(at))
     }
 
     /// Linux: a larger pipe means fewer turns between its two processes.
@@ -223,6 +311,35 @@ fn wait(fd: RawFd, events: libc::c_short) -> io::Result<()> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Wait until one of these can be read (or has ended), a signal arrives, or
+/// the time is over; and say which.
+pub fn wait_for_input(fds: &[BorrowedFd], time: Duration) -> Vec<bool> {
+    let mut polls: Vec<libc::pollfd> = fds
+        .iter()
+        .map(|fd| libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    // Rounded up: a wait of 0 ms would be none.
+    let ms = time.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as libc::c_int;
+    // SAFETY: as many valid pollfds as the count says.
+    let found = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, ms) };
+    polls.iter().map(|p| found > 0 && p.revents != 0).collect()
+}
+
+/// Whether a line can be written to a channel without waiting.
+pub fn can_write(fd: BorrowedFd) -> bool {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one valid pollfd, and the count says so.
+    unsafe { libc::poll(&mut poll, 1, 0) == 1 && poll.revents == libc::POLLOUT }
 }
 
 /// Wait until a child has ended, or a signal arrives. It is not reaped.
@@ -286,6 +403,12 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
 /// the largest.
 pub fn chance() -> u64 {
     random().map_or(u64::MAX, u64::from_ne_bytes)
+}
+
+/// The system's number of an error; that of an input/output error where it has
+/// none.
+pub fn errno(e: &io::Error) -> i32 {
+    e.raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// Write to stderr, whole if it can be; there is nowhere to report a failure.

@@ -12,18 +12,21 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Error;
 
 use crate::chunk::Block;
-use crate::socket::{Pulse, connect, has_input, is_closed, is_idle, patiently, push};
+use crate::socket::{SharedFlow, connect, has_input, is_closed, is_idle, pull, push};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
 
 /// How much is read at once while a head is awaited that will lend its body.
 const HEAD_READ: usize = 8 << 10;
+
+/// After how long without use a server may be tired of a connection.
+const STALE: Duration = Duration::from_secs(1);
 
 /// What the connections and their user share.
 #[derive(Default)]
@@ -35,6 +38,9 @@ pub struct Shared {
     /// The body of the next request, and its length: ureq is given an empty
     /// one in its place.
     pub payload: Mutex<Option<(Arc<Block>, usize)>>,
+    /// The request goes over a connection that has been idle for a while, and
+    /// nothing of an answer has come.
+    pub stale: AtomicBool,
     /// Connections made before this counter moved are not used again.
     pub generation: AtomicU64,
 }
@@ -43,8 +49,8 @@ pub struct Shared {
 pub struct TcpConnector {
     /// Shared with the connections.
     pub shared: Arc<Shared>,
-    /// See [`Pulse`].
-    pub pulse: Pulse,
+    /// See [`Flow`](crate::socket::Flow).
+    pub flow: SharedFlow,
     /// How long the body of an answer may stand still.
     pub stall: Duration,
 }
@@ -74,11 +80,12 @@ impl<In: Transport> Connector<In> for TcpConnector {
             stream: Arc::new(stream),
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             shared: self.shared.clone(),
-            pulse: self.pulse.clone(),
+            flow: self.flow.clone(),
             stall: self.stall,
             generation: self.shared.generation.load(Ordering::Relaxed),
             lent: Arc::default(),
             write_failed: false,
+            heard: None,
         })))
     }
 }
@@ -95,11 +102,13 @@ pub struct Tcp {
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
     shared: Arc<Shared>,
-    pulse: Pulse,
+    flow: SharedFlow,
     stall: Duration,
     generation: u64,
     lent: Arc<AtomicU8>,
     write_failed: bool,
+    /// When something was last received.
+    heard: Option<Instant>,
 }
 
 impl std::fmt::Debug for Tcp {
@@ -126,7 +135,7 @@ impl Tcp {
             ready: body[..ready].to_vec(),
             taken: 0,
             left: length,
-            pulse: self.pulse.clone(),
+            flow: self.flow.clone(),
             stall: self.stall,
             lent: self.lent.clone(),
         };
@@ -144,16 +153,19 @@ impl Transport for Tcp {
         if self.write_failed {
             return Ok(());
         }
+        let idle = self.heard.map(|heard| heard.elapsed());
+        let stale = idle.is_some_and(|idle| idle >= STALE);
+        self.shared.stale.store(stale, Ordering::Relaxed);
         let timeout = timeout.for_write();
         let limit = timeout.not_zero().map(|d| *d);
         self.stream.set_write_timeout(limit)?;
         let output = &self.buffers.output()[..amount];
         let payload = self.shared.payload.lock().ok().and_then(|mut p| p.take());
         let pushed = match payload {
-            None => push(&self.stream, output, limit, &self.pulse),
+            None => push(&self.stream, output, limit, &self.flow),
             Some((block, length)) => with_length(output, length)
-                .and_then(|head| push(&self.stream, &head, limit, &self.pulse))
-                .and_then(|()| push(&self.stream, &block.bytes()[..length], limit, &self.pulse)),
+                .and_then(|head| push(&self.stream, &head, limit, &self.flow))
+                .and_then(|()| push(&self.stream, &block.bytes()[..length], limit, &self.flow)),
         };
         let Err(e) = pushed else {
             return Ok(());
@@ -180,9 +192,8 @@ impl Transport for Tcp {
         } else {
             space.len()
         };
-        let mut stream = &*self.stream;
         let space = &mut space[..most];
-        let mut n = match patiently(limit, &self.pulse, || stream.read(space)) {
+        let mut n = match pull(&self.stream, space, limit, &self.flow) {
             Err(e) if e.kind() == io::ErrorKind::TimedOut => {
                 return Err(Error::Timeout(timeout.reason));
             }
@@ -198,6 +209,10 @@ impl Transport for Tcp {
             self.shared.lend.store(false, Ordering::Relaxed);
         }
         self.buffers.input_appended(n);
+        if n > 0 {
+            self.heard = Some(Instant::now());
+            self.shared.stale.store(false, Ordering::Relaxed);
+        }
         Ok(n > 0)
     }
 
@@ -218,7 +233,7 @@ pub struct Loan {
     ready: Vec<u8>,
     taken: usize,
     left: u64,
-    pulse: Pulse,
+    flow: SharedFlow,
     stall: Duration,
     lent: Arc<AtomicU8>,
 }
@@ -241,10 +256,7 @@ impl Read for Loan {
             self.taken += n;
             n
         } else if want > 0 {
-            let mut stream = &*self.stream;
-            patiently(Some(self.stall), &self.pulse, || {
-                stream.read(&mut buf[..want])
-            })?
+            pull(&self.stream, &mut buf[..want], Some(self.stall), &self.flow)?
         } else {
             0
         };

@@ -15,6 +15,25 @@ pub fn size(text: &str, bare: u64) -> Option<u64> {
     number(digits)?.checked_mul(unit)
 }
 
+/// Bytes a second: a size, or, with `bit` behind it, bits in powers of 1000
+/// as networks count them (`20Mbit` is 2,500,000 bytes). Not 0.
+pub fn rate(text: &str) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let bytes = match lower.strip_suffix("bit") {
+        None => size(text, 1),
+        Some(bits) => {
+            let (digits, unit) = match bits.char_indices().next_back()? {
+                (at, 'k') => (&bits[..at], 1000),
+                (at, 'm') => (&bits[..at], 1_000_000),
+                (at, 'g') => (&bits[..at], 1_000_000_000),
+                _ => (bits, 1),
+            };
+            number(digits)?.checked_mul(unit).map(|bits| bits / 8)
+        }
+    };
+    bytes.filter(|bytes| *bytes > 0)
+}
+
 /// A time: digits, and s, m, h or d; seconds without a letter. At most a
 /// century, so that arithmetic with it cannot overflow.
 pub fn time(text: &str) -> Option<Duration> {
@@ -63,6 +82,22 @@ mod tests {
         assert_eq!(size("64", 1024), Some(65536));
         assert_eq!(size("16m", 1), Some(16 << 20));
         assert_eq!(size("2T", 1), Some(2 << 40));
+        assert_eq!(rate("500k"), Some(512_000));
+        assert_eq!(rate("20Mbit"), Some(2_500_000));
+        assert_eq!(rate("64000bit"), Some(8000));
+        assert_eq!(rate("1gBIT"), Some(125_000_000));
+        for wrong in [
+            "0",
+            "7bit",
+            "bit",
+            "Mbit",
+            "-1",
+            "1.5M",
+            "20Mb",
+            "99999999999Gbit",
+        ] {
+            assert_eq!(rate(wrong), None, "{wrong}");
+        }
         assert_eq!(time("90"), Some(Duration::from_secs(90)));
         assert_eq!(time("7d"), Some(Duration::from_secs(7 * 86_400)));
         for wrong in [

@@ -4,11 +4,10 @@
 //! besides is named too. Each finding is a line on stderr, and any finding
 //! makes the exit status 65. Nothing is changed.
 
-use crate::block;
-use crate::chunk::Block;
+use crate::brief::Brief;
 use crate::commit;
-use crate::download::{each_index, lost};
 use crate::error::{Exit, Result};
+use crate::fetching::{Fetching, Settle};
 use crate::inventory::{Finding, Walk, compare, parse_key};
 use crate::key::{Keys, Name};
 use crate::legacy::Old;
@@ -17,7 +16,14 @@ use crate::s3::Client;
 use crate::stream::{self, Stream};
 
 /// Check a stream: all of its data, or, `quick`, what the listings show.
-pub fn verify(client: &mut Client, keys: &Keys, name: &Name, quick: bool) -> Result<()> {
+/// `brief` is what `client` was made of.
+pub fn verify(
+    client: &mut Client,
+    keys: &Keys,
+    name: &Name,
+    quick: bool,
+    brief: &Brief,
+) -> Result<()> {
     let manifest = match stream::open(client, keys, name)? {
         Stream::Current(manifest) => manifest,
         Stream::Old(old) => return verify_old(client, &old, quick),
@@ -26,7 +32,7 @@ pub fn verify(client: &mut Client, keys: &Keys, name: &Name, quick: bool) -> Res
         true => listed(client, keys, &manifest)?,
         false => {
             client.progress().set_size(manifest.bytes());
-            let read = read(client, keys, &manifest)?;
+            let read = read(client, keys, &manifest, brief)?;
             read + extra(client, keys, &manifest)?
         }
     };
@@ -69,40 +75,46 @@ fn report(client: &Client, key: &str, what: &str) {
 
 /// Fetch everything. What is bad or missing is reported and counted; what
 /// keeps us from looking ends the run.
-fn read(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
+fn read(client: &mut Client, keys: &Keys, manifest: &Manifest, brief: &Brief) -> Result<u64> {
     let mut bad = 0;
-    let mut buffer = Block::new(manifest.blocksize.min(manifest.bytes()) as usize);
+    let mut fetching = Fetching::new(keys, manifest, brief, manifest.bytes(), None)?;
+    let settle: &mut Settle = &mut |client, bytes, done| {
+        bad += noted(client, done)?;
+        client.set_underway(true);
+        client.progress().block_done(bytes);
+        Ok(())
+    };
+    let mut bad_indexes = 0;
     let mut start = 0;
+    let mut done = Ok(());
     for index in &manifest.indexes {
         // One index at a time, since a bad one must not hide the next.
         let part = start..start + index.bytes;
         start = part.end;
-        let done = each_index(client, keys, manifest, &part, |client, blocks| {
-            for block in blocks {
-                let fetched = block::fetch(client, keys, manifest, &block, buffer.bytes_mut());
-                if let Err(failure) = fetched {
-                    let e = lost(client, keys, manifest, failure);
-                    if e.exit() != Exit::Data {
-                        return Err(e);
-                    }
-                    client.progress().say(&e.to_string());
-                    bad += 1;
-                }
-                client.set_underway(true);
-                client.progress().block_done(block.length);
+        let read = fetching.read(client, &part, settle);
+        match noted(client, read) {
+            Ok(n) => bad_indexes += n,
+            Err(e) => {
+                done = Err(e);
+                break;
             }
-            Ok(())
-        });
-        if let Err(e) = done {
-            if e.exit() != Exit::Data {
-                return Err(e);
-            }
-            client.progress().say(&e.to_string());
-            bad += 1;
         }
     }
+    fetching.end(client, done, settle)?;
     client.progress().finish();
-    Ok(bad)
+    Ok(bad + bad_indexes)
+}
+
+/// Say what is wrong with the data, and count it; hand on any other error.
+fn noted(client: &Client, done: Result<()>) -> Result<u64> {
+    match done {
+        Ok(()) => Ok(0),
+        Err(e) if e.exit() == Exit::Data => {
+            client.progress().say(&e.to_string());
+            Ok(1)
+        }
+        Err(e) => Err(e),
+    }
 }
 
 /// What the store lists and the manifest does not name. Missing objects were

@@ -65,6 +65,8 @@ pub struct Failure {
     pub refusal: Option<Box<Refusal>>,
     /// Whether an earlier attempt may have been carried out unseen.
     pub repeated: bool,
+    /// It would have been tried again if something had been underway.
+    pub early: bool,
     /// For the user.
     pub error: Error,
 }

@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 
 use super::call::{Call, Failure, Operation};
 use super::endpoint::Endpoint;
-use super::fault::{Fault, Refusal, Verdict, judge};
+use super::fault::{Fault, Verdict, judge};
 use super::headers::Headers;
+use super::refusal::refusal;
 use super::trial::{Limits, Trial};
-use super::xml;
 use crate::error::{Error, Exit, Result};
 use crate::http::{Answer, Http, Outgoing, Payload};
 use crate::progress::Progress;
@@ -29,6 +29,9 @@ use crate::uri;
 
 /// How long a service that has not answered anything yet is believed to exist.
 const FIRST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Gets the credentials anew.
+pub type Reload = Box<dyn Fn() -> Result<Credentials>>;
 
 /// Everything that a client needs to know.
 pub struct Setup {
@@ -47,7 +50,7 @@ pub struct Setup {
     /// The access key.
     pub credentials: Credentials,
     /// Reads the credentials again; None if they cannot have changed.
-    pub reload: Option<Box<dyn Fn() -> Result<Credentials>>>,
+    pub reload: Option<Reload>,
     /// The user's own headers.
     pub headers: Headers,
     /// How long one request may keep failing; None for ever.
@@ -104,6 +107,37 @@ impl Client {
         &self.setup.progress
     }
 
+    /// What other processes of this run must know of what was mended here: the
+    /// clock's difference in seconds, and whether a Content-MD5 is wanted.
+    pub fn mended(&self) -> (i64, bool) {
+        (self.skew, self.send_md5)
+    }
+
+    /// Begin with what another client has found out.
+    pub fn mend_as(&mut self, skew: i64, md5: bool) {
+        (self.skew, self.send_md5) = (skew, md5);
+    }
+
+    /// Another client has had an answer: the service exists.
+    pub fn set_answered(&mut self) {
+        self.answered = true;
+    }
+
+    /// Sign with these from now on.
+    pub fn set_credentials(&mut self, credentials: Credentials) {
+        self.setup.credentials = credentials;
+    }
+
+    /// The access key that requests are signed with.
+    pub fn credentials(&self) -> &Credentials {
+        &self.setup.credentials
+    }
+
+    /// Whether giving up would lose something.
+    pub fn is_underway(&self) -> bool {
+        self.underway
+    }
+
     /// The time that requests are signed with: the server's, if ours is off.
     pub fn now(&self) -> Utc {
         Utc(Utc::from_system(SystemTime::now()).0 + self.skew)
@@ -150,8 +184,12 @@ impl Client {
     pub fn run<O: Operation>(&mut self, op: &mut O) -> std::result::Result<O::Out, Failure> {
         let mut trial = Trial::default();
         loop {
+            self.setup.progress.wait_turn();
             let signed_at = self.now();
-            let fault = match self.attempt(op, signed_at) {
+            self.setup.progress.set_moving(0);
+            let attempt = self.attempt(op, signed_at);
+            self.setup.progress.set_moving(0);
+            let fault = match attempt {
                 Ok(out) => return Ok(out),
                 Err(fault) => fault,
             };
@@ -162,9 +200,12 @@ impl Client {
             if self.mend(&verdict, signed_at) && trial.may_mend() {
                 continue;
             }
-            if let Err(exit) = self.may_wait(&trial, &fault, &verdict) {
+            if let Err((exit, early)) = self.may_wait(&trial, &fault, &verdict) {
                 let error = Error::new(exit, what, fault.why());
-                return Err(trial.failure(&fault, error));
+                return Err(Failure {
+                    early,
+                    ..trial.failure(&fault, error)
+                });
             }
             self.pause(&mut trial, &fault, &what)?;
         }
@@ -188,14 +229,15 @@ impl Client {
                 self.setup.progress.debug(|| text);
             }
             Verdict::Checksum if !self.send_md5 => self.send_md5 = true,
+            Verdict::Reconnect => self.setup.http.drop_connections(),
             Verdict::Credentials => return self.reload_credentials(),
             _ => return false,
         }
         true
     }
 
-    /// True if there are other credentials now.
-    fn reload_credentials(&mut self) -> bool {
+    /// Get the credentials anew. True if there are other ones now.
+    pub fn reload_credentials(&mut self) -> bool {
         let Some(reload) = &self.setup.reload else {
             return false;
         };
@@ -209,21 +251,24 @@ impl Client {
         }
     }
 
-    /// Whether to wait and try again, or what to leave with.
+    /// Whether to wait and try again, or what to leave with, and whether that is
+    /// only because nothing is underway.
     fn may_wait(
         &mut self,
         trial: &Trial,
         fault: &Fault,
         verdict: &Verdict,
-    ) -> std::result::Result<(), Exit> {
+    ) -> std::result::Result<(), (Exit, bool)> {
         match fault {
-            Fault::Wrong { exit, .. } if trial.is_hopeless() => return Err(*exit),
+            Fault::Wrong { exit, .. } if trial.is_hopeless() => return Err((*exit, false)),
             _ => {}
         }
         let exit = match verdict {
-            Verdict::Again => return Ok(()),
+            Verdict::Again | Verdict::Reconnect => return Ok(()),
             Verdict::Final(exit) => *exit,
-            Verdict::Credentials if self.setup.reload.is_none() => return Err(Exit::Denied),
+            Verdict::Credentials if self.setup.reload.is_none() => {
+                return Err((Exit::Denied, false));
+            }
             Verdict::Credentials | Verdict::Clock(_) => Exit::Denied,
             Verdict::Region(_) => Exit::Config,
             Verdict::Checksum => Exit::Unavailable,
@@ -234,7 +279,7 @@ impl Client {
             _ => false,
         };
         if lasting || !self.underway {
-            return Err(exit);
+            return Err((exit, !lasting));
         }
         self.reload_credentials();
         Ok(())
@@ -267,6 +312,9 @@ impl Client {
             progress.warn(&format!("{what}: {why}: still trying after {seconds} s"));
         }
         progress.retried();
+        if fault.is_throttling() {
+            progress.slowed(delay);
+        }
         progress.wait(delay);
         self.check(what).map_err(|e| trial.failure(fault, e))
     }
@@ -349,65 +397,15 @@ impl Client {
             body: call.body,
             large: call.large,
         };
-        setup.http.send(&out).map_err(|e| Fault::Broken {
-            why: format!("{}: {}", target.host, e.why),
-            untrusted: e.untrusted,
+        setup.http.send(&out).map_err(|e| {
+            let why = format!("{}: {}", target.host, e.why);
+            match e.stale {
+                true => Fault::Stale { why },
+                false => Fault::Broken {
+                    why,
+                    untrusted: e.untrusted,
+                },
+            }
         })
-    }
-}
-
-/// Read what the server says of an error. A body that is cut off or is no XML
-/// leaves the status, which is enough to go on with.
-fn refusal(answer: &mut Answer) -> Refusal {
-    let status = answer.status;
-    let date = answer.header("date").and_then(Utc::parse_http);
-    let retry_after = answer.header("retry-after").and_then(|v| wish(v, date));
-    let region = answer.header("x-amz-bucket-region").map(str::to_string);
-    let body = answer.read_bounded(xml::ERROR_LIMIT).unwrap_or_default();
-    let said = xml::error(&body).unwrap_or_else(|| Refusal {
-        message: plain_text(&body),
-        ..Refusal::default()
-    });
-    Refusal {
-        status,
-        region: region.filter(|r| xml::is_region(r)).or(said.region),
-        date,
-        retry_after,
-        code: said.code,
-        message: said.message,
-    }
-}
-
-/// Retry-After (RFC 9110, 10.2.3): seconds, or a time by the server's clock.
-fn wish(value: &str, now: Option<Utc>) -> Option<Duration> {
-    let seconds = match value.trim().parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => u64::try_from(Utc::parse_http(value.trim())?.0 - now?.0).ok()?,
-    };
-    Some(Duration::from_secs(seconds))
-}
-
-/// The first words of an answer that is text but no S3 error.
-fn plain_text(body: &[u8]) -> String {
-    match std::str::from_utf8(body) {
-        Ok(text) if !text.trim_start().starts_with('<') => text.trim().chars().take(100).collect(),
-        _ => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_wish_for_time_in_two_ways() {
-        let now = Utc::parse_http("Sun, 06 Nov 1994 08:49:37 GMT");
-        let later = "Sun, 06 Nov 1994 08:50:37 GMT";
-        assert_eq!(wish(" 7 ", None), Some(Duration::from_secs(7)));
-        assert_eq!(wish(later, now), Some(Duration::from_secs(60)));
-        assert_eq!(wish(later, None), None);
-        let earlier = "Sun, 06 Nov 1994 08:48:37 GMT";
-        assert_eq!(wish(earlier, now), None);
-        assert_eq!(wish("soon", now), None);
     }
 }

@@ -15,6 +15,26 @@ pub enum Addressing {
     Virtual,
 }
 
+impl Addressing {
+    const WORDS: [(&'static str, Addressing); 3] = [
+        ("auto", Addressing::Auto),
+        ("path", Addressing::Path),
+        ("virtual", Addressing::Virtual),
+    ];
+
+    /// The word for it on the command line.
+    pub fn word(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(_, a)| *a == self);
+        found.map_or("", |(word, _)| word)
+    }
+
+    /// From that word.
+    pub fn parse(word: &str) -> Option<Addressing> {
+        let found = Self::WORDS.iter().find(|(w, _)| *w == word);
+        found.map(|(_, addressing)| *addressing)
+    }
+}
+
 /// A service.
 #[derive(Clone, Debug)]
 pub struct Endpoint {

@@ -19,6 +19,12 @@ pub enum Fault {
         /// The server's certificate was refused.
         untrusted: bool,
     },
+    /// The connection, which had been idle for a while, was closed before a word
+    /// of an answer: the server was tired of it.
+    Stale {
+        /// What happened.
+        why: String,
+    },
     /// The server answered with an error.
     Refused(Box<Refusal>),
     /// The answer makes no sense, or its data is not what it must be.
@@ -62,6 +68,8 @@ pub enum Verdict {
     Credentials,
     /// Send a Content-MD5 from now on, and try again.
     Checksum,
+    /// Open another connection, and try again.
+    Reconnect,
     /// Give up with this exit status.
     Final(Exit),
 }
@@ -108,9 +116,25 @@ impl Fault {
     /// For a message.
     pub fn why(&self) -> String {
         match self {
-            Fault::Broken { why, .. } | Fault::Wrong { why, .. } => why.clone(),
+            Fault::Broken { why, .. } | Fault::Wrong { why, .. } | Fault::Stale { why } => {
+                why.clone()
+            }
             Fault::Refused(refusal) => refusal.why(),
             Fault::Fatal(e) => e.why().to_string(),
+        }
+    }
+
+    /// Whether the service says that we ask for too much: others of us must
+    /// wait as well.
+    pub fn is_throttling(&self) -> bool {
+        match self {
+            Fault::Refused(r) => {
+                matches!(r.status, 429 | 503)
+                    || ["SlowDown", "Throttl", "TooManyRequests"]
+                        .iter()
+                        .any(|code| r.code.starts_with(code))
+            }
+            _ => false,
         }
     }
 
@@ -178,6 +202,7 @@ pub fn judge(fault: &Fault, region: &str, now: Utc) -> Verdict {
             true => Verdict::Final(Exit::Unavailable),
             false => Verdict::Again,
         },
+        Fault::Stale { .. } => Verdict::Reconnect,
         Fault::Wrong { .. } => Verdict::Again,
         Fault::Fatal(e) => Verdict::Final(e.exit()),
         Fault::Refused(refusal) => judge_refusal(refusal, region, now),

@@ -5,6 +5,8 @@
 //! objects that say what it is; a lock must not keep an upload's record from
 //! being removed. Keys never come from the command line, which others can see.
 
+use std::fmt;
+
 use crate::error::{Error, Exit, Result};
 
 /// What a request is about.
@@ -23,8 +25,17 @@ pub enum Kind {
 }
 
 /// The user's headers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
+
+/// Their names alone: values can be keys.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(n, _)| n))
+            .finish()
+    }
+}
 
 /// Headers that s3pipe sets itself.
 const OURS: [&str; 15] = [
@@ -73,6 +84,20 @@ impl Headers {
             }
         }
         Ok(headers)
+    }
+
+    /// Headers that were read before, as `name: value`.
+    pub fn from_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Headers> {
+        let mut headers = Headers::default();
+        for line in lines {
+            headers.add(line, "header").ok()?;
+        }
+        Some(headers)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[(String, String)] {
+        &self.0
     }
 
     fn add(&mut self, line: &str, place: &str) -> Result<()> {

@@ -32,6 +32,8 @@ pub struct Trial {
     attempts: u32,
     mends: u32,
     wrong: u32,
+    /// An attempt may have been carried out, though no answer came.
+    unheard: bool,
     failing_since: Option<Instant>,
     told: Option<Instant>,
 }
@@ -41,6 +43,7 @@ impl Trial {
     pub fn failed(&mut self, fault: &Fault, now: Instant) {
         self.attempts += 1;
         self.wrong += u32::from(matches!(fault, Fault::Wrong { .. }));
+        self.unheard |= matches!(fault, Fault::Stale { .. });
         self.failing_since.get_or_insert(now);
     }
 
@@ -122,7 +125,8 @@ impl Trial {
                 Fault::Refused(refusal) => Some(refusal.clone()),
                 _ => None,
             },
-            repeated: self.attempts > 1,
+            repeated: self.attempts > 1 || self.unheard,
+            early: false,
             error,
         }
     }
@@ -203,5 +207,18 @@ mod tests {
             assert_eq!(trial.is_hopeless(), hopeless);
         }
         assert_eq!((0..9).filter(|_| trial.may_mend()).count(), 4);
+    }
+
+    #[test]
+    fn a_connection_that_went_stale_is_no_attempt_but_may_have_been_heard() {
+        let (now, stale) = (Instant::now(), Fault::Stale { why: "x".into() });
+        let mut trial = Trial::default();
+        trial.failed(&stale, now);
+        assert!(trial.may_mend());
+        let refused = Fault::wrong(Exit::Data, "y");
+        trial.failed(&refused, now);
+        let error = trial.given_up(&refused, "w", now);
+        assert!(error.why().contains("1 attempt"), "{error}");
+        assert!(trial.failure(&refused, error).repeated);
     }
 }

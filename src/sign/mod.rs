@@ -44,6 +44,23 @@ pub enum Version {
     V2,
 }
 
+impl Version {
+    /// The word for it on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Version::V4 => "v4",
+            Version::V2 => "v2",
+        }
+    }
+
+    /// From that word.
+    pub fn parse(word: &str) -> Option<Version> {
+        [Version::V4, Version::V2]
+            .into_iter()
+            .find(|v| v.word() == word)
+    }
+}
+
 /// What is to be signed. It has no `Debug`: headers can hold customer keys.
 pub struct Request<'a> {
     /// `GET`, `PUT` …, in upper case.

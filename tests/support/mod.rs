@@ -128,23 +128,40 @@ impl Run {
         self
     }
 
+    /// With no workers: for a test that is about the order of requests.
+    pub fn alone(self) -> Run {
+        self.option("-j", "1")
+    }
+
+    /// So many workers as `S3PIPE_TEST_JOBS` says, where the test does not say
+    /// and the command can have any.
+    fn with_jobs(self) -> Run {
+        let transfers = |arg: &OsString| ["upload", "download", "verify"].iter().any(|c| arg == c);
+        let said = self.options.iter().any(|(name, _)| name == "-j");
+        match env::var("S3PIPE_TEST_JOBS") {
+            Ok(jobs) if !said && self.args.iter().any(transfers) => self.option("-j", &jobs),
+            _ => self,
+        }
+    }
+
     /// Runs it to its end.
     pub fn run(self) -> Outcome {
         self.spawn().wait()
     }
 
     /// Starts it.
-    pub fn spawn(mut self) -> Running {
-        for (name, value) in &self.options {
-            self.command.args([name, value]);
+    pub fn spawn(self) -> Running {
+        let mut this = self.with_jobs();
+        for (name, value) in &this.options {
+            this.command.args([name, value]);
         }
-        self.command.args(&self.args);
-        let (stdin, bytes) = match self.stdin {
+        this.command.args(&this.args);
+        let (stdin, bytes) = match this.stdin {
             Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
             Input::Pipe => (Stdio::piped(), None),
             Input::Other(stdin) => (stdin, None),
         };
-        let child = self.command.stdin(stdin).spawn().expect("s3pipe starts");
+        let child = this.command.stdin(stdin).spawn().expect("s3pipe starts");
         Running::new(child, bytes)
     }
 }

@@ -22,7 +22,7 @@ fn patience_ends() {
         assert_eq!(site.count("/manifest/new"), 0);
     }
     site.proxy.clear();
-    site.proxy.always(on("GET", "/block/").nth(2), slow());
+    site.proxy.always(on("GET", "/0000000001."), slow());
     let run = site.download().option("--patience", "3s").run();
     let end = run.fails(69, "gave up");
     assert_same(&end.stdout, &data[..BLOCK]);
@@ -110,7 +110,7 @@ fn secrets_are_never_shown() {
         site.proxy.once(on("PUT", "/block/").nth(2 + n), fault);
     }
     let token = "notasecret/butlikeone";
-    let run = site.upload(&data).arg("-v").run();
+    let run = site.upload(&data).alone().arg("-v").run();
     let mut all = run.ok_saying("403 AccessDenied").stderr;
     let denied = Fault::Status(Answer::access_denied());
     site.proxy.clear();

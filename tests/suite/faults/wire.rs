@@ -88,7 +88,7 @@ fn a_lost_answer_does_no_harm() {
     ] {
         let (site, data) = (Site::new(), blocks(1));
         site.proxy.once(on(method, part), Fault::LoseAnswer);
-        site.upload(&data).run().ok();
+        site.upload(&data).alone().run().ok();
         let seen = site.seen(method, part);
         assert!(seen[0].faulted && seen[0].target == seen[1].target);
         site.assert_holds(STREAM, &data);

@@ -1,0 +1,314 @@
+//! The blocks of a committed stream, one after the other: fetched, verified
+//! and, where there is somewhere to write them, written in their order.
+//!
+//! One process does so block by block; or workers fetch several at a time and
+//! take turns at writing, and this one only says whose turn it is. Not a byte
+//! is written of a block that was not verified whole, nor of one before which
+//! another failed. Memory is one block a process and one index.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+
+use crate::block;
+use crate::brief::{Brief, Task};
+use crate::chunk::{self, Block, Broken};
+use crate::command::Pipe;
+use crate::error::{Error, Exit, Result};
+use crate::index::{each_index, lost};
+use crate::key::Keys;
+use crate::manifest::{BlockRef, Manifest};
+use crate::message::{Order, Report};
+use crate::s3::Client;
+use crate::team::Team;
+
+/// A stream being read.
+pub struct Fetching<'a> {
+    keys: &'a Keys,
+    manifest: &'a Manifest,
+    sink: Option<&'a mut Pipe>,
+    /// Bytes written so far.
+    written: u64,
+    how: How,
+    /// What workers have been given and is not settled yet, in order.
+    given: VecDeque<Given>,
+    /// It cannot go on with these.
+    broken: bool,
+}
+
+enum How {
+    Alone(Block),
+    Workers(Box<Team>),
+}
+
+/// A block that a worker has been given.
+struct Given {
+    block: BlockRef,
+    /// What is wanted of it.
+    part: Range<usize>,
+    worker: usize,
+    state: State,
+}
+
+enum State {
+    Fetching,
+    Verified,
+    Writing,
+    /// `early`: it would have been tried again if something had been underway.
+    Failed {
+        early: bool,
+        error: Error,
+    },
+}
+
+/// Told of each block in order: that so many bytes of it were fetched (and
+/// written), or why not. An error ends the reading.
+pub type Settle<'s> = dyn FnMut(&mut Client, u64, Result<()>) -> Result<()> + 's;
+
+impl<'a> Fetching<'a> {
+    /// Of this stream, into `sink` if there is one. `bytes` is how much of it
+    /// is wanted: that says how many workers there is work for.
+    pub fn new(
+        keys: &'a Keys,
+        manifest: &'a Manifest,
+        brief: &Brief,
+        bytes: u64,
+        sink: Option<&'a mut Pipe>,
+    ) -> Result<Fetching<'a>> {
+        let size = manifest.blocksize.min(manifest.bytes());
+        let blocks = bytes.div_ceil(manifest.blocksize.max(1));
+        let jobs = brief
+            .jobs
+            .min(usize::try_from(blocks).unwrap_or(usize::MAX));
+        let how = match jobs {
+            0 | 1 => How::Alone(Block::new(size as usize)),
+            _ => {
+                let brief = Brief {
+                    jobs,
+                    task: Some(Task {
+                        name: manifest.name.encoded().to_string(),
+                        upload: manifest.upload.clone(),
+                        blocksize: size,
+                        coordinator: std::process::id(),
+                    }),
+                    ..brief.clone()
+                };
+                let stream = sink.as_ref().map(|sink| sink.share()).transpose()?;
+                How::Workers(Box::new(Team::new(brief, stream)))
+            }
+        };
+        Ok(Fetching {
+            keys,
+            manifest,
+            sink,
+            written: 0,
+            how,
+            given: VecDeque::new(),
+            broken: false,
+        })
+    }
+
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Read these bytes of the stream.
+    pub fn read(
+        &mut self,
+        client: &mut Client,
+        wanted: &Range<u64>,
+        settle: &mut Settle,
+    ) -> Result<()> {
+        let (keys, manifest) = (self.keys, self.manifest);
+        each_index(client, keys, manifest, wanted, |client, blocks| {
+            for block in blocks {
+                let start = block.number * manifest.blocksize;
+                let part = wanted.start.max(start)..wanted.end.min(start + block.length);
+                if !part.is_empty() {
+                    let part = (part.start - start) as usize..(part.end - start) as usize;
+                    let done = self.next(client, block, part, settle);
+                    done.inspect_err(|_| self.broken = true)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// All that was wanted was read, or `so_far` is why not: end the workers,
+    /// and hand on the error.
+    pub fn end(
+        &mut self,
+        client: &mut Client,
+        so_far: Result<()>,
+        settle: &mut Settle,
+    ) -> Result<()> {
+        let settled = match so_far {
+            Err(e) if self.broken => Err(e),
+            // What comes before an index that cannot be read is good.
+            so_far => self.settle_all(client, settle).and(so_far),
+        };
+        let How::Workers(team) = &mut self.how else {
+            return settled;
+        };
+        if let Err(e) = settled {
+            for (_, report) in team.dismiss(client) {
+                if let Report::Written(bytes) = report {
+                    self.written += bytes;
+                }
+            }
+            return Err(e);
+        }
+        match team.finish(client)? {
+            None => Ok(()),
+            Some(report) => Err(self.trouble(report)),
+        }
+    }
+
+    fn next(
+        &mut self,
+        client: &mut Client,
+        block: BlockRef,
+        part: Range<usize>,
+        settle: &mut Settle,
+    ) -> Result<()> {
+        if let How::Alone(_) = self.how {
+            let bytes = part.len() as u64;
+            let done = self.fetch(client, &block, part);
+            return settle(client, bytes, done);
+        }
+        loop {
+            let How::Workers(team) = &mut self.how else {
+                return Ok(());
+            };
+            if let Some(worker) = team.idle(client)? {
+                let underway = client.is_underway();
+                team.order(worker, &Order::Get { block, underway });
+                self.given.push_back(Given {
+                    block,
+                    part,
+                    worker,
+                    state: State::Fetching,
+                });
+                return Ok(());
+            }
+            self.step(client, settle)?;
+        }
+    }
+
+    /// One block, in this process.
+    fn fetch(&mut self, client: &mut Client, block: &BlockRef, part: Range<usize>) -> Result<()> {
+        let How::Alone(buffer) = &mut self.how else {
+            return Ok(());
+        };
+        let (name, upload) = (&self.manifest.name, &self.manifest.upload);
+        let key = self.keys.block(name, upload, block.number, &block.sha256);
+        block::fetch(client, &key, block, buffer.bytes_mut())
+            .map_err(|f| lost(client, self.keys, self.manifest, f.no_such_key(), f.error))?;
+        let Some(sink) = &mut self.sink else {
+            return Ok(());
+        };
+        let bytes = &buffer.bytes()[part];
+        let check = || client.progress().check();
+        match chunk::spill(sink.stream(), bytes, &mut self.written, check) {
+            Ok(()) => Ok(()),
+            Err(Broken::Io(e)) => Err(sink.error(&e)),
+            Err(Broken::Stopped(e)) => Err(e),
+        }
+    }
+
+    fn settle_all(&mut self, client: &mut Client, settle: &mut Settle) -> Result<()> {
+        while !self.given.is_empty() {
+            self.step(client, settle)?;
+        }
+        Ok(())
+    }
+
+    /// See to the block whose turn it is; or wait for what workers report.
+    fn step(&mut self, client: &mut Client, settle: &mut Settle) -> Result<()> {
+        let How::Workers(team) = &mut self.how else {
+            return Ok(());
+        };
+        let writes = self.sink.is_some();
+        if let Some(head) = self.given.front_mut() {
+            match head.state {
+                State::Verified if writes => {
+                    head.state = State::Writing;
+                    team.order(head.worker, &Order::Write(head.part.clone()));
+                }
+                // By now it is worth waiting for.
+                State::Failed { early: true, .. } if client.is_underway() => {
+                    let (block, underway) = (head.block, true);
+                    head.state = State::Fetching;
+                    team.order(head.worker, &Order::Get { block, underway });
+                }
+                State::Verified => return self.settle(client, settle),
+                State::Failed { .. } => {
+                    team.relieve(head.worker);
+                    return self.settle(client, settle);
+                }
+                State::Fetching | State::Writing => {}
+            }
+        }
+        let Some((worker, report)) = team.next(client)? else {
+            return Ok(());
+        };
+        let given = self.given.iter_mut();
+        let given = given
+            .filter(|g| matches!(g.state, State::Fetching | State::Writing))
+            .find(|g| g.worker == worker);
+        match (given, report) {
+            (Some(given), Report::Got) => {
+                given.state = State::Verified;
+                match writes {
+                    true => team.keep(worker),
+                    false => team.relieve(worker),
+                }
+            }
+            (Some(given), Report::Written(bytes)) => {
+                self.written += bytes;
+                // Else an error follows.
+                if bytes == given.part.len() as u64 {
+                    team.relieve(worker);
+                    return self.settle(client, settle);
+                }
+            }
+            // It did not know that something was written meanwhile.
+            (
+                Some(given),
+                Report::Failed {
+                    missing,
+                    early,
+                    error,
+                },
+            ) => {
+                let error = lost(client, self.keys, self.manifest, missing, error);
+                given.state = State::Failed { early, error };
+                team.keep(worker);
+            }
+            (_, report) => return Err(self.trouble(report)),
+        }
+        Ok(())
+    }
+
+    /// The first block is done with.
+    fn settle(&mut self, client: &mut Client, settle: &mut Settle) -> Result<()> {
+        let Some(head) = self.given.pop_front() else {
+            return Ok(());
+        };
+        let result = match head.state {
+            State::Failed { error, .. } => Err(error),
+            _ => Ok(()),
+        };
+        settle(client, head.part.len() as u64, result)
+    }
+
+    /// What a worker could not do, as an error.
+    fn trouble(&mut self, report: Report) -> Error {
+        match (report, &mut self.sink) {
+            (Report::Io(errno), Some(sink)) => sink.error(&io::Error::from_raw_os_error(errno)),
+            (Report::Failed { error, .. }, _) => error,
+            _ => Error::new(Exit::Internal, "worker", "reported what it was not asked"),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Reading the indexes of a committed stream.
+//!
+//! An index is held in memory only while its blocks are used. One that does
+//! not have the hash that the manifest names is never used; one that is gone
+//! is told apart from a stream that was replaced meanwhile.
+
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+
+use crate::commit::{self, Head, READINGS};
+use crate::error::{Error, Exit, Result};
+use crate::key::Keys;
+use crate::manifest::{BlockRef, INDEX_LIMIT, IndexRef, Manifest, parse_index};
+use crate::s3::{Client, Get, Kind};
+
+/// Read the indexes that list bytes of `wanted`, one after the other, and hand
+/// the blocks of each to `each`.
+pub fn each_index(
+    client: &mut Client,
+    keys: &Keys,
+    manifest: &Manifest,
+    wanted: &Range<u64>,
+    mut each: impl FnMut(&mut Client, Vec<BlockRef>) -> Result<()>,
+) -> Result<()> {
+    let (mut first, mut start) = (0, 0);
+    for (n, index) in manifest.indexes.iter().enumerate() {
+        let last = n + 1 == manifest.indexes.len();
+        if start < wanted.end && start + index.bytes > wanted.start && !wanted.is_empty() {
+            let blocks = read_index(client, keys, manifest, n as u64, index, first, last)?;
+            each(client, blocks)?;
+        }
+        first += index.blocks;
+        start += index.bytes;
+    }
+    Ok(())
+}
+
+fn read_index(
+    client: &mut Client,
+    keys: &Keys,
+    manifest: &Manifest,
+    number: u64,
+    index: &IndexRef,
+    first: u64,
+    last: bool,
+) -> Result<Vec<BlockRef>> {
+    let key = keys.index(&manifest.name, &manifest.upload, number, &index.sha256);
+    for _ in 0..READINGS {
+        let got = client.run(&mut Get::new(&key, Kind::Index, INDEX_LIMIT));
+        let small = got.map_err(|f| lost(client, keys, manifest, f.no_such_key(), f.error))?;
+        let found: crate::key::Sha256 = Sha256::digest(&small.body).into();
+        if found == index.sha256 {
+            return parse_index(&small.body, index, first, manifest.blocksize, last)
+                .map_err(|why| client.error(Exit::Data, Some(&key), format!("bad index: {why}")));
+        }
+    }
+    let why = "the data is not what was stored: wrong SHA-256";
+    Err(client.error(Exit::Data, Some(&key), why))
+}
+
+/// What reading an object of a stream failed with. One that the manifest names
+/// and that is `missing`: the stream has changed under us (75), or is damaged
+/// (65).
+pub fn lost(
+    client: &mut Client,
+    keys: &Keys,
+    manifest: &Manifest,
+    missing: bool,
+    error: Error,
+) -> Error {
+    if !missing {
+        return error;
+    }
+    match commit::look(client, keys, &manifest.name) {
+        Err(e) => e,
+        Ok(Head::Present(now, _)) if now.upload == manifest.upload => {
+            let why = "404: missing from a committed stream";
+            Error::new(Exit::Data, error.what(), why)
+        }
+        Ok(_) => {
+            let why = "the stream was replaced or deleted while it was being read";
+            client.error(Exit::Changed, Some(&keys.manifest(&manifest.name)), why)
+        }
+    }
+}

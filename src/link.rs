@@ -1,0 +1,203 @@
+//! A worker's end of the channel to its coordinator.
+//!
+//! Reports go out as they are made. Orders about how to work (rate, pause) are
+//! carried out when they are read, which happens whenever the worker waits for
+//! anything; those about what to do are kept until it asks for them. A channel
+//! that has ended means that there is nothing more to do: reports then go
+//! nowhere, and no order comes.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::limit::Limit;
+use crate::message::{Lines, Order, Report};
+use crate::progress::Relay;
+use crate::sys;
+
+/// The channel.
+pub struct Link {
+    stream: UnixStream,
+    inbox: Mutex<Inbox>,
+    limit: Arc<Mutex<Limit>>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    lines: Lines,
+    orders: VecDeque<Order>,
+    ended: bool,
+}
+
+impl Link {
+    /// Over this socket. `limit` is what rates and pauses are told to.
+    pub fn new(stream: UnixStream, limit: Arc<Mutex<Limit>>) -> Link {
+        Link {
+            stream,
+            inbox: Mutex::default(),
+            limit,
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tell the coordinator. If it is gone there is nobody to tell.
+    pub fn report(&self, report: &Report) {
+        let _ = (&self.stream).write_all(report.to_line().as_bytes());
+    }
+
+    /// The next order about what to do, waiting for it. None at the end.
+    pub fn next(&self) -> Option<Order> {
+        loop {
+            let mut inbox = self.inbox();
+            if let Some(order) = inbox.orders.pop_front() {
+                return Some(order);
+            }
+            if inbox.ended || sys::stop_signal().is_some() {
+                return None;
+            }
+            self.receive(&mut inbox);
+        }
+    }
+
+    /// Whether there is nobody at the other end any more.
+    pub fn has_ended(&self) -> bool {
+        self.inbox().ended
+    }
+
+    /// Read once, which may wait.
+    fn receive(&self, inbox: &mut Inbox) {
+        let mut buffer = [0; 4096];
+        match (&self.stream).read(&mut buffer) {
+            Ok(0) => inbox.ended = true,
+            Ok(n) => inbox.lines.push(&buffer[..n]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(_) => inbox.ended = true,
+        }
+        while let Some(line) = inbox.lines.next_line() {
+            let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+            match Order::parse(&line) {
+                Some(Order::Rate(rate)) => limit.set_rate(rate, Instant::now()),
+                Some(Order::Hold(time)) => limit.hold_until(Instant::now() + time),
+                Some(order) => inbox.orders.push_back(order),
+                // For whoever waits for an order that makes sense.
+                None => inbox.orders.push_back(Order::Finish),
+            }
+        }
+    }
+
+    /// Take an order out of turn, waiting for it: the answer to a question.
+    /// None at the end.
+    pub fn answer<T>(&self, wanted: impl Fn(&Order) -> Option<T>) -> Option<T> {
+        let mut inbox = self.inbox();
+        loop {
+            let found = inbox.orders.iter().enumerate();
+            if let Some((at, answer)) = found.filter_map(|(i, o)| Some((i, wanted(o)?))).next() {
+                inbox.orders.remove(at);
+                return Some(answer);
+            }
+            if inbox.ended || sys::stop_signal().is_some() {
+                return None;
+            }
+            self.receive(&mut inbox);
+        }
+    }
+}
+
+impl Relay for Link {
+    fn say(&self, text: &str) {
+        self.report(&Report::Say(text.into()));
+    }
+
+    fn retried(&self) {
+        self.report(&Report::Retried);
+    }
+
+    fn slowed(&self, time: Duration) {
+        self.report(&Report::Slow(time));
+    }
+
+    fn moved(&self, bytes: u64) {
+        // Not worth waiting for a coordinator that has other things to do.
+        if sys::can_write(self.stream.as_fd()) {
+            self.report(&Report::Moved(bytes));
+        }
+    }
+
+    fn attend(&self, time: Duration) {
+        let mut inbox = self.inbox();
+        if inbox.ended {
+            sys::pause(time);
+        } else if sys::wait_for_input(&[self.stream.as_fd()], time)[0] {
+            self.receive(&mut inbox);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::Grant;
+    use crate::sign::Credentials;
+
+    fn pair() -> (UnixStream, Link) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let limit = Arc::new(Mutex::new(Limit::new(None)));
+        (ours, Link::new(theirs, limit))
+    }
+
+    fn send(stream: &UnixStream, order: &Order) {
+        let mut stream = stream;
+        stream.write_all(order.to_line().as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn settings_are_heeded_and_jobs_are_kept() {
+        let (ours, link) = pair();
+        send(&ours, &Order::Write(0..5));
+        send(&ours, &Order::Rate(Some(1)));
+        send(&ours, &Order::Hold(Duration::from_secs(60)));
+        link.attend(Duration::from_secs(10));
+        let now = Instant::now();
+        {
+            let mut limit = link.limit.lock().unwrap();
+            assert!(limit.held(now) > Some(Duration::from_secs(50)));
+            limit.moved(5000);
+            assert!(matches!(limit.ask(9, now), Grant::Wait(_)));
+        }
+        assert_eq!(link.next(), Some(Order::Write(0..5)));
+        drop(ours);
+        assert_eq!(link.next(), None);
+        link.report(&Report::Got);
+    }
+
+    #[test]
+    fn an_answer_overtakes_what_waits() {
+        let (ours, link) = pair();
+        let keys = Credentials {
+            id: "a".into(),
+            secret: "b".into(),
+            token: None,
+        };
+        send(&ours, &Order::Finish);
+        send(&ours, &Order::Credentials(keys.clone()));
+        let answer = link.answer(|order| match order {
+            Order::Credentials(keys) => Some(keys.clone()),
+            _ => None,
+        });
+        assert_eq!(answer, Some(keys));
+        assert_eq!(link.next(), Some(Order::Finish));
+    }
+
+    #[test]
+    fn nonsense_ends_it() {
+        let (ours, link) = pair();
+        (&ours).write_all(b"what\n").unwrap();
+        assert_eq!(link.next(), Some(Order::Finish));
+    }
+}

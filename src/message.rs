@@ -1,0 +1,396 @@
+//! What the coordinator and its workers say to each other: one line a message.
+//!
+//! Pure text. The fields of a line are separated by tabs and percent-encoded,
+//! so that no name, key or reason can be taken for a separator. Both ends are
+//! the same program: a line that cannot be read is a fault (None), not a
+//! matter of versions. The lines carry credentials, and must go nowhere but
+//! into the channel.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::brief::Brief;
+use crate::error::{Error, Exit};
+use crate::key::Sha256;
+use crate::manifest::BlockRef;
+use crate::sign::Credentials;
+use crate::uri;
+
+/// From the coordinator to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The first one: all that a worker needs to know.
+    Begin(Box<Brief>),
+    /// It is your turn at stdin: read this block, and store it. `underway`:
+    /// something of the stream is stored already. `stored`: lengths and hashes
+    /// of what an earlier run has stored under this number.
+    Read {
+        /// The block's number.
+        number: u64,
+        /// See `Client::set_underway`.
+        underway: bool,
+        /// Lengths in bytes, and hashes.
+        stored: Vec<(u64, Sha256)>,
+    },
+    /// Store what you could not store once more: by now something would be lost
+    /// by giving up.
+    Again,
+    /// Fetch and verify this block, and keep it.
+    Get {
+        /// The block.
+        block: BlockRef,
+        /// See `Client::set_underway`.
+        underway: bool,
+    },
+    /// It is your turn at stdout: write these bytes of the block that you hold.
+    Write(Range<usize>),
+    /// Sign with these from now on.
+    Credentials(Credentials),
+    /// Move so many bytes a second; None is as many as you can.
+    Rate(Option<u64>),
+    /// Send no request for so long.
+    Hold(Duration),
+    /// There is no more to do: close the stream and leave.
+    Finish,
+}
+
+/// From a worker to the coordinator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// So many bytes of the stream were read: the turn is free.
+    Read(u64),
+    /// This block is stored.
+    Stored(BlockRef),
+    /// The block was fetched and verified.
+    Got,
+    /// So many bytes were written: the turn is free, unless an error follows.
+    Written(u64),
+    /// The stream was closed; the worker leaves.
+    Closed,
+    /// Reading or writing the stream failed, with this number of the system's.
+    Io(i32),
+    /// The job failed.
+    Failed {
+        /// The server says that there is no such object.
+        missing: bool,
+        /// It would have been tried again if something had been underway.
+        early: bool,
+        /// For the user.
+        error: Error,
+    },
+    /// A line for stderr.
+    Say(String),
+    /// A request is tried again.
+    Retried,
+    /// So many bytes of the present block have been moved; and: I am alive.
+    Moved(u64),
+    /// The service asked to be spared for so long.
+    Slow(Duration),
+    /// The credentials are not accepted any more: send others.
+    Expired,
+}
+
+/// A line of these fields, with its end.
+pub(crate) fn line(fields: &[&str]) -> String {
+    let encoded: Vec<String> = fields.iter().map(|f| uri::encode(f)).collect();
+    encoded.join("\t") + "\n"
+}
+
+/// The fields of a line, which may or may not have its end.
+pub(crate) fn fields(line: &str) -> Option<Vec<String>> {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    line.split('\t').map(|f| uri::decode(f, false)).collect()
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+fn hash(text: &str) -> Option<Sha256> {
+    uri::unhex(text)?.try_into().ok()
+}
+
+fn pairs(fields: &[&str]) -> Option<Vec<(u64, Sha256)>> {
+    let pair = |pair: &[&str]| match pair {
+        [length, sha256] => Some((number(length)?, hash(sha256)?)),
+        _ => None,
+    };
+    fields.chunks(2).map(pair).collect()
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn flag_text(flag: bool) -> &'static str {
+    if flag { "1" } else { "0" }
+}
+
+fn milliseconds(text: &str) -> Option<Duration> {
+    number(text).map(Duration::from_millis)
+}
+
+impl Order {
+    /// As a line.
+    pub fn to_line(&self) -> String {
+        match self {
+            Order::Begin(brief) => {
+                let fields = brief.to_fields();
+                let fields = fields.iter().map(String::as_str);
+                line(&std::iter::once("begin").chain(fields).collect::<Vec<_>>())
+            }
+            Order::Read {
+                number,
+                underway,
+                stored,
+            } => {
+                let number = number.to_string();
+                let pair = |(length, sha): &(u64, Sha256)| [length.to_string(), uri::hex(sha)];
+                let stored: Vec<String> = stored.iter().flat_map(pair).collect();
+                let mut fields = vec!["read", &number, flag_text(*underway)];
+                fields.extend(stored.iter().map(String::as_str));
+                line(&fields)
+            }
+            Order::Again => line(&["again"]),
+            Order::Get { block, underway } => {
+                let [number, length, sha256] = block_fields(block);
+                line(&["get", &number, &length, &sha256, flag_text(*underway)])
+            }
+            Order::Write(part) => line(&["write", &part.start.to_string(), &part.end.to_string()]),
+            Order::Credentials(c) => {
+                let token: Vec<&str> = c.token.as_deref().into_iter().collect();
+                line(&[&["credentials", &c.id, &c.secret][..], &token].concat())
+            }
+            Order::Rate(None) => line(&["rate"]),
+            Order::Rate(Some(rate)) => line(&["rate", &rate.to_string()]),
+            Order::Hold(time) => line(&["hold", &time.as_millis().to_string()]),
+            Order::Finish => line(&["finish"]),
+        }
+    }
+
+    /// From a line.
+    pub fn parse(line: &str) -> Option<Order> {
+        let fields = fields(line)?;
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        Some(match fields[..] {
+            ["begin", ref rest @ ..] => Order::Begin(Box::new(Brief::from_fields(rest)?)),
+            ["read", n, underway, ref stored @ ..] => Order::Read {
+                number: number(n)?,
+                underway: flag(underway)?,
+                stored: pairs(stored)?,
+            },
+            ["again"] => Order::Again,
+            ["get", number, length, sha256, underway] => Order::Get {
+                block: block([number, length, sha256])?,
+                underway: flag(underway)?,
+            },
+            ["write", start, end] => Order::Write(number(start)?..number(end)?),
+            ["credentials", id, secret, ref token @ ..] if token.len() < 2 => {
+                Order::Credentials(Credentials {
+                    id: id.into(),
+                    secret: secret.into(),
+                    token: token.first().map(|t| t.to_string()),
+                })
+            }
+            ["rate"] => Order::Rate(None),
+            ["rate", rate] => Order::Rate(Some(number(rate)?)),
+            ["hold", time] => Order::Hold(milliseconds(time)?),
+            ["finish"] => Order::Finish,
+            _ => return None,
+        })
+    }
+}
+
+fn block_fields(block: &BlockRef) -> [String; 3] {
+    let (number, length) = (block.number.to_string(), block.length.to_string());
+    [number, length, uri::hex(&block.sha256)]
+}
+
+fn block([n, length, sha256]: [&str; 3]) -> Option<BlockRef> {
+    Some(BlockRef {
+        number: number(n)?,
+        length: number(length)?,
+        sha256: hash(sha256)?,
+    })
+}
+
+impl Report {
+    /// As a line.
+    pub fn to_line(&self) -> String {
+        match self {
+            Report::Read(length) => line(&["read", &length.to_string()]),
+            Report::Stored(block) => {
+                let [number, length, sha256] = block_fields(block);
+                line(&["stored", &number, &length, &sha256])
+            }
+            Report::Got => line(&["got"]),
+            Report::Written(bytes) => line(&["written", &bytes.to_string()]),
+            Report::Closed => line(&["closed"]),
+            Report::Io(errno) => line(&["io", &errno.to_string()]),
+            Report::Failed {
+                missing,
+                early,
+                error,
+            } => {
+                let exit = error.exit().code().to_string();
+                let flags = [flag_text(*missing), flag_text(*early)];
+                let (what, why) = (error.what(), error.why());
+                line(&["failed", flags[0], flags[1], &exit, what, why])
+            }
+            Report::Say(text) => line(&["say", text]),
+            Report::Retried => line(&["retried"]),
+            Report::Moved(bytes) => line(&["moved", &bytes.to_string()]),
+            Report::Slow(time) => line(&["slow", &time.as_millis().to_string()]),
+            Report::Expired => line(&["expired"]),
+        }
+    }
+
+    /// From a line.
+    pub fn parse(line: &str) -> Option<Report> {
+        let fields = fields(line)?;
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        Some(match fields[..] {
+            ["read", length] => Report::Read(number(length)?),
+            ["stored", number, length, sha256] => Report::Stored(block([number, length, sha256])?),
+            ["got"] => Report::Got,
+            ["written", bytes] => Report::Written(number(bytes)?),
+            ["closed"] => Report::Closed,
+            ["io", errno] => Report::Io(number(errno)?),
+            ["failed", missing, early, exit, what, why] => Report::Failed {
+                missing: flag(missing)?,
+                early: flag(early)?,
+                error: Error::new(Exit::from_code(number(exit)?)?, what, why),
+            },
+            ["say", text] => Report::Say(text.into()),
+            ["retried"] => Report::Retried,
+            ["moved", bytes] => Report::Moved(number(bytes)?),
+            ["slow", time] => Report::Slow(milliseconds(time)?),
+            ["expired"] => Report::Expired,
+            _ => return None,
+        })
+    }
+}
+
+/// Lines as they come out of a channel, in whatever pieces.
+#[derive(Default)]
+pub struct Lines(Vec<u8>);
+
+impl Lines {
+    /// More has come.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// The next whole line, if there is one.
+    pub fn next_line(&mut self) -> Option<String> {
+        let end = self.0.iter().position(|b| *b == b'\n')?;
+        let line: Vec<u8> = self.0.drain(..=end).collect();
+        Some(String::from_utf8_lossy(&line).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_block() -> BlockRef {
+        BlockRef {
+            number: 7,
+            length: 1 << 24,
+            sha256: [0xa5; 32],
+        }
+    }
+
+    #[test]
+    fn orders_are_read_as_they_were_written() {
+        let keys = |token: Option<&str>| Credentials {
+            id: "id".into(),
+            secret: "sec\tret\n%".into(),
+            token: token.map(String::from),
+        };
+        for order in [
+            Order::Begin(Box::new(crate::brief::tests::brief())),
+            Order::Read {
+                number: u64::MAX,
+                underway: true,
+                stored: vec![(9, [1; 32]), (1 << 30, [2; 32])],
+            },
+            Order::Get {
+                block: a_block(),
+                underway: false,
+            },
+            Order::Again,
+            Order::Write(5..9),
+            Order::Credentials(keys(None)),
+            Order::Credentials(keys(Some(""))),
+            Order::Rate(None),
+            Order::Rate(Some(1)),
+            Order::Hold(Duration::from_millis(30_000)),
+            Order::Finish,
+        ] {
+            let line = order.to_line();
+            assert!(line.ends_with('\n') && line.matches('\n').count() == 1);
+            assert_eq!(Order::parse(&line).as_ref(), Some(&order), "{line}");
+        }
+    }
+
+    #[test]
+    fn reports_are_read_as_they_were_written() {
+        for report in [
+            Report::Read(0),
+            Report::Stored(a_block()),
+            Report::Got,
+            Report::Written(3),
+            Report::Closed,
+            Report::Io(32),
+            Report::Failed {
+                missing: true,
+                early: false,
+                error: Error::new(Exit::Signal(15), "what\u{2028}: ", "why\tand % more"),
+            },
+            Report::Say("a: b\tc".into()),
+            Report::Retried,
+            Report::Moved(1),
+            Report::Slow(Duration::from_millis(5)),
+            Report::Expired,
+        ] {
+            let line = report.to_line();
+            assert_eq!(Report::parse(&line).as_ref(), Some(&report), "{line}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_not_understood() {
+        for line in [
+            "",
+            "\n",
+            "read",
+            "read\tx",
+            "get\t1\t2\tff\t1",
+            "rate\t-1",
+            "write\t1",
+            "x",
+            "%",
+            "failed\t0\t1\ta\tb",
+            "credentials\ta\tb\tc\td",
+            "begin",
+        ] {
+            assert_eq!(Order::parse(line), None, "{line:?}");
+            let read = Report::parse(line);
+            assert!(read.is_none(), "{line:?}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn lines_come_in_pieces() {
+        let mut lines = Lines::default();
+        for (piece, whole) in [("re", 0), ("ad\t1\ngo", 1), ("t\n", 1), ("a\nb\nc", 2)] {
+            lines.push(piece.as_bytes());
+            assert_eq!(std::iter::from_fn(|| lines.next_line()).count(), whole);
+        }
+    }
+}

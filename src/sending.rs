@@ -1,0 +1,331 @@
+//! The blocks of an upload: from the stream to the store, and into indexes.
+//!
+//! One process reads and stores block after block; or it has workers do so,
+//! which take turns at the stream, and only keeps the books. Memory is one
+//! block a process and the lines of one index, whatever the stream's length.
+//! Nothing here makes the stream exist; what fails leaves blocks that no
+//! manifest names.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::block;
+use crate::brief::{Brief, Task};
+use crate::chunk::{self, Block, Broken};
+use crate::command::Pipe;
+use crate::error::{Error, Exit, Result};
+use crate::inventory::Stored;
+use crate::key::{Keys, Name, Sha256 as Sha};
+use crate::manifest::{
+    BlockRef, INDEX_REF_LIMIT, IndexRef, MANIFEST_LIMIT, Manifest, Record, index_line,
+};
+use crate::message::{Order, Report};
+use crate::s3::{Client, Kind};
+use crate::team::Team;
+
+/// How far the workers may get ahead of a block that is not stored yet: their
+/// results are kept in memory.
+const AHEAD: u64 = 4096;
+
+/// What is to be sent, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Whose output is the stream; empty for stdin.
+    pub command: Vec<String>,
+    /// The only length of a stream that is committed, in bytes.
+    pub size: Option<u64>,
+    /// Blocks per index.
+    pub index_blocks: u64,
+}
+
+/// An upload under way.
+pub struct Sending<'a> {
+    client: &'a mut Client,
+    keys: &'a Keys,
+    record: &'a Record,
+    plan: &'a Plan,
+    /// What an earlier run has stored already.
+    stored: Option<Stored>,
+    indexes: Vec<IndexRef>,
+    /// The lines of the index that is being filled, and what they list.
+    lines: String,
+    pending: IndexRef,
+    /// What is in indexes and lines.
+    bytes: u64,
+    blocks: u64,
+    /// Blocks that are stored, and earlier ones are not.
+    ahead: BTreeMap<u64, BlockRef>,
+}
+
+fn nothing() -> IndexRef {
+    IndexRef {
+        blocks: 0,
+        bytes: 0,
+        sha256: [0; 32],
+    }
+}
+
+impl<'a> Sending<'a> {
+    /// The upload of this record. `stored` is what there is of it already.
+    pub fn new(
+        client: &'a mut Client,
+        keys: &'a Keys,
+        record: &'a Record,
+        plan: &'a Plan,
+        stored: Option<Stored>,
+    ) -> Sending<'a> {
+        Sending {
+            client,
+            keys,
+            record,
+            plan,
+            stored,
+            indexes: Vec::new(),
+            lines: String::new(),
+            pending: nothing(),
+            bytes: 0,
+            blocks: 0,
+            ahead: BTreeMap::new(),
+        }
+    }
+
+    /// Read blocks and store them until the stream ends, as its producer
+    /// meant it to.
+    pub fn send(&mut self, brief: &Brief) -> Result<()> {
+        let mut source = Pipe::source(&self.plan.command)?;
+        source.stream().widen_pipe();
+        // Who would wait for a worker to read what is there already?
+        let short = source.stream().rest().map(|r| r < self.record.blocksize);
+        match brief.jobs == 1 || short == Some(true) {
+            true => self.alone(&mut source)?,
+            false => self.with_workers(&mut source, brief)?,
+        }
+        let stopped = || self.client.progress().check();
+        source.finish(stopped).map_err(|e| match e.exit() {
+            Exit::Data => e.also("nothing was committed"),
+            _ => e,
+        })?;
+        self.flush_index()
+    }
+
+    /// Bytes and blocks that are stored.
+    pub fn far(&self) -> (u64, u64) {
+        let ahead: u64 = self.ahead.values().map(|block| block.length).sum();
+        (self.bytes + ahead, self.blocks + self.ahead.len() as u64)
+    }
+
+    /// The manifest of what was sent.
+    pub fn manifest(self) -> Manifest {
+        Manifest {
+            name: self.record.name.clone(),
+            upload: self.record.upload.clone(),
+            created: self.record.created,
+            blocksize: self.record.blocksize,
+            indexes: self.indexes,
+        }
+    }
+
+    /// In this process, one block after the other.
+    fn alone(&mut self, source: &mut Pipe) -> Result<()> {
+        let size = self.record.blocksize;
+        let mut block = Arc::new(Block::new(size as usize));
+        loop {
+            let (length, sha256) = self.read(source, &mut block)?;
+            self.check_length(self.bytes + length as u64)?;
+            if length > 0 {
+                self.store(&block, length, sha256)?;
+            }
+            if (length as u64) < size {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Fill the block, and hash it as it comes.
+    fn read(&mut self, source: &mut Pipe, block: &mut Arc<Block>) -> Result<(usize, Sha)> {
+        let mut hasher = Sha256::new();
+        let free = Arc::get_mut(block)
+            .ok_or_else(|| Error::new(Exit::Internal, "block", "still being sent"))?;
+        let read = chunk::fill(
+            source.stream(),
+            free.bytes_mut(),
+            |piece| hasher.update(piece),
+            || self.client.progress().check(),
+        );
+        match read {
+            Ok(length) => Ok((length, hasher.finalize().into())),
+            Err(Broken::Io(e)) => Err(source.error(&e)),
+            Err(Broken::Stopped(e)) => Err(e),
+        }
+    }
+
+    fn store(&mut self, bytes: &Arc<Block>, length: usize, sha256: Sha) -> Result<()> {
+        let block = BlockRef {
+            number: self.blocks,
+            length: length as u64,
+            sha256,
+        };
+        if !self
+            .stored_under(block.number)?
+            .contains(&(block.length, sha256))
+        {
+            let (name, id) = (&self.record.name, &self.record.upload);
+            let key = self.keys.block(name, id, block.number, &sha256);
+            block::store(self.client, &key, bytes, length, sha256)?;
+        }
+        self.client.progress().block_done(block.length);
+        self.client.set_underway(true);
+        self.done(block)
+    }
+
+    /// By workers that take turns.
+    fn with_workers(&mut self, source: &mut Pipe, brief: &Brief) -> Result<()> {
+        let brief = Brief {
+            task: Some(Task {
+                name: self.record.name.encoded().to_string(),
+                upload: self.record.upload.clone(),
+                blocksize: self.record.blocksize,
+                coordinator: std::process::id(),
+            }),
+            ..brief.clone()
+        };
+        let mut team = Team::new(brief, Some(source.share()?));
+        if let Err(e) = self.take_turns(&mut team, source) {
+            for (_, report) in team.dismiss(self.client) {
+                if let Report::Stored(block) = report {
+                    self.ahead.insert(block.number, block);
+                }
+            }
+            return Err(e);
+        }
+        match team.finish(self.client)? {
+            None => Ok(()),
+            Some(report) => Err(trouble(source, report)),
+        }
+    }
+
+    /// One worker at a time has its turn at the stream; the others store.
+    fn take_turns(&mut self, team: &mut Team, source: &mut Pipe) -> Result<()> {
+        let (mut next, mut turn, mut ended) = (0, None, false);
+        while !ended || self.blocks < next {
+            let worker = match turn.is_none() && !ended && next < self.blocks + AHEAD {
+                true => team.idle(self.client)?,
+                false => None,
+            };
+            if let Some(worker) = worker {
+                let order = Order::Read {
+                    number: next,
+                    underway: self.client.is_underway(),
+                    stored: self.stored_under(next)?,
+                };
+                team.order(worker, &order);
+                turn = Some(worker);
+            }
+            match team.next(self.client)? {
+                None => {}
+                Some((worker, Report::Read(length))) if turn == Some(worker) => {
+                    turn = None;
+                    self.check_length(next * self.record.blocksize + length)?;
+                    ended = length < self.record.blocksize;
+                    match length {
+                        0 => team.relieve(worker),
+                        _ => next += 1,
+                    }
+                }
+                Some((worker, Report::Stored(block))) => {
+                    team.relieve(worker);
+                    self.client.progress().block_done(block.length);
+                    self.client.set_underway(true);
+                    self.ahead.insert(block.number, block);
+                    while let Some(block) = self.ahead.remove(&self.blocks) {
+                        self.done(block)?;
+                    }
+                }
+                // It did not know that something was stored meanwhile.
+                Some((worker, Report::Failed { early: true, .. })) if self.client.is_underway() => {
+                    team.order(worker, &Order::Again);
+                }
+                Some((_, report)) => return Err(trouble(source, report)),
+            }
+        }
+        Ok(())
+    }
+
+    /// No byte more than the user said.
+    fn check_length(&self, read: u64) -> Result<()> {
+        match self.plan.size {
+            Some(size) if read > size => {
+                let why = "the stream is longer than --size says: not committed";
+                Err(Error::new(
+                    Exit::Data,
+                    what(self.client, &self.record.name),
+                    why,
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lengths and hashes of what is stored under this number; to be asked in
+    /// order.
+    fn stored_under(&mut self, number: u64) -> Result<Vec<(u64, Sha)>> {
+        match &mut self.stored {
+            Some(stored) => stored.under(self.client, number),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The next block is stored: into the index with it.
+    fn done(&mut self, block: BlockRef) -> Result<()> {
+        self.blocks += 1;
+        self.bytes += block.length;
+        self.lines.push_str(&index_line(&block));
+        self.pending.blocks += 1;
+        self.pending.bytes += block.length;
+        if self.pending.blocks == self.plan.index_blocks {
+            self.flush_index()?;
+        }
+        Ok(())
+    }
+
+    /// Store the lines gathered so far as an index object.
+    fn flush_index(&mut self) -> Result<()> {
+        if self.pending.blocks == 0 {
+            return Ok(());
+        }
+        let mut index = std::mem::replace(&mut self.pending, nothing());
+        index.sha256 = Sha256::digest(self.lines.as_bytes()).into();
+        let number = self.indexes.len() as u64;
+        let key = self.keys.index(
+            &self.record.name,
+            &self.record.upload,
+            number,
+            &index.sha256,
+        );
+        self.client.put(&key, Kind::Index, self.lines.as_bytes())?;
+        self.lines.clear();
+        self.indexes.push(index);
+        if (self.indexes.len() + 8) * INDEX_REF_LIMIT > MANIFEST_LIMIT {
+            let why = "the stream has too many blocks: use a larger --blocksize";
+            return Err(self.client.error(Exit::Usage, Some(&key), why));
+        }
+        Ok(())
+    }
+}
+
+/// The stream, for a message.
+pub fn what(client: &Client, name: &Name) -> String {
+    format!("upload: {}/{}", client.bucket(), name.printable())
+}
+
+/// What a worker could not do, as an error.
+fn trouble(source: &mut Pipe, report: Report) -> Error {
+    match report {
+        Report::Io(errno) => source.error(&io::Error::from_raw_os_error(errno)),
+        Report::Failed { error, .. } => error,
+        _ => Error::new(Exit::Internal, "worker", "reported what it was not asked"),
+    }
+}

@@ -1,0 +1,412 @@
+//! The workers of a transfer, as their coordinator sees them.
+//!
+//! Workers are copies of this program, started when there is a block for them
+//! and not before. The coordinator hands out jobs, and waits in one poll(2) for
+//! what they report; signals, the meter, a pause asked for by the service and
+//! fresh credentials are seen to meanwhile. No data of the stream passes through
+//! here. A worker that ends, or gives no sign of life, ends the run; and when
+//! the run ends, in whatever way, no worker is left.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command as Program, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::brief::Brief;
+use crate::cli::{Command, WORKER};
+use crate::error::{Error, Exit, Result, os_reason};
+use crate::limit;
+use crate::message::{Lines, Order, Report};
+use crate::s3::Client;
+use crate::sys;
+
+/// How long the coordinator sleeps where nothing happens: with a meter to be
+/// redrawn, and without.
+const NAP: Duration = Duration::from_millis(250);
+const LONG_NAP: Duration = Duration::from_secs(1);
+
+/// How many stall limits a busy worker may be silent, and the least time.
+const SILENCE: u32 = 5;
+const LEAST_SILENCE: Duration = Duration::from_secs(10);
+
+/// How long workers that were told to leave may take.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What a worker has been given to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    /// Nothing.
+    None,
+    /// Something that needs the network.
+    Transfer,
+    /// Something that needs only the stream.
+    Write,
+    /// To keep its block, and wait for what to do with it.
+    Keep,
+    /// It has closed the stream, and may go.
+    Over,
+}
+
+/// A worker.
+struct Worker {
+    child: Child,
+    channel: UnixStream,
+    lines: Lines,
+    duty: Duty,
+    /// How far it is with it, in bytes.
+    moving: u64,
+    /// How long it has said nothing.
+    silent: Duration,
+    /// The rate it was told.
+    rate: Option<u64>,
+    /// Which credentials it has; see [`Team::keys`].
+    keys: u64,
+    /// Its channel has ended.
+    gone: bool,
+}
+
+/// All of them.
+pub struct Team {
+    begin: Brief,
+    /// The stream that they take turns at; none if they only read from the
+    /// service.
+    stream: Option<OwnedFd>,
+    crew: Vec<Worker>,
+    /// What they reported, by worker, and nobody has taken yet.
+    reports: VecDeque<(usize, Report)>,
+    /// Counts the credentials that there have been.
+    keys: u64,
+    /// When was last waited for reports.
+    waited: Instant,
+    silence: Duration,
+}
+
+impl Team {
+    /// As many workers as the brief says, none of them started yet, that take
+    /// turns at this stream.
+    pub fn new(begin: Brief, stream: Option<OwnedFd>) -> Team {
+        Team {
+            silence: (begin.timeout * SILENCE).max(LEAST_SILENCE),
+            begin,
+            stream,
+            crew: Vec::new(),
+            reports: VecDeque::new(),
+            keys: 0,
+            waited: Instant::now(),
+        }
+    }
+
+    /// A worker without a job, started if need be; None if all have one. 70 if
+    /// one cannot be started.
+    pub fn idle(&mut self, client: &Client) -> Result<Option<usize>> {
+        if let Some(at) = self.crew.iter().position(|w| w.duty == Duty::None) {
+            return Ok(Some(at));
+        }
+        if self.crew.len() == self.begin.jobs {
+            return Ok(None);
+        }
+        let worker = self.hire(client).map_err(|e| {
+            let why = format!("not started: {}", os_reason(&e));
+            Error::new(Exit::Internal, name(self.crew.len()), why)
+        })?;
+        self.crew.push(worker);
+        Ok(Some(self.crew.len() - 1))
+    }
+
+    fn hire(&self, client: &Client) -> io::Result<Worker> {
+        let (channel, theirs) = UnixStream::pair()?;
+        let theirs = Stdio::from(OwnedFd::from(theirs));
+        let stream = match &self.stream {
+            Some(fd) => Stdio::from(fd.try_clone()?),
+            None => Stdio::null(),
+        };
+        let (stdin, stdout) = match self.begin.command {
+            Command::Upload => (stream, theirs),
+            _ => (theirs, stream),
+        };
+        let mut program = Program::new(sys::myself()?);
+        program
+            .arg0("s3pipe")
+            .args([WORKER, self.begin.command.word()]);
+        let child = program.stdin(stdin).stdout(stdout).spawn()?;
+        // It holds the worker's end of the channel: while that is open here,
+        // we would not see the worker go.
+        drop(program);
+        let mut worker = Worker {
+            child,
+            channel,
+            lines: Lines::default(),
+            duty: Duty::None,
+            moving: 0,
+            silent: Duration::ZERO,
+            rate: None,
+            keys: self.keys,
+            gone: false,
+        };
+        worker.send(&Order::Begin(Box::new(self.brief(client))));
+        Ok(worker)
+    }
+
+    /// The brief, with all that the client has found out since.
+    fn brief(&self, client: &Client) -> Brief {
+        let (skew, md5) = client.mended();
+        Brief {
+            region: client.region().to_string(),
+            credentials: client.credentials().clone(),
+            skew,
+            md5,
+            ..self.begin.clone()
+        }
+    }
+
+    /// Give an idle worker a job.
+    pub fn order(&mut self, at: usize, order: &Order) {
+        let worker = &mut self.crew[at];
+        (worker.silent, worker.moving) = (Duration::ZERO, 0);
+        worker.duty = match order {
+            Order::Read { .. } | Order::Again | Order::Get { .. } => Duty::Transfer,
+            _ => Duty::Write,
+        };
+        self.share_rate();
+        self.crew[at].send(order);
+    }
+
+    /// A worker's job is done.
+    pub fn relieve(&mut self, at: usize) {
+        self.crew[at].duty = Duty::None;
+        self.share_rate();
+    }
+
+    /// A worker's transfer is over; it waits for what to do with the block.
+    pub fn keep(&mut self, at: usize) {
+        self.crew[at].duty = Duty::Keep;
+        self.share_rate();
+    }
+
+    /// Divide the rate among those that have a job; who must slow down is told
+    /// first.
+    fn share_rate(&mut self) {
+        let Some(rate) = self.begin.rate else {
+            return;
+        };
+        let busy = self
+            .crew
+            .iter()
+            .filter(|w| w.duty == Duty::Transfer)
+            .count();
+        let share = Some(limit::share(rate, busy));
+        let mut differ: Vec<&mut Worker> = self
+            .crew
+            .iter_mut()
+            .filter(|w| w.duty == Duty::Transfer && w.rate != share)
+            .collect();
+        differ.sort_by_key(|w| w.rate.is_none_or(|rate| Some(rate) < share));
+        for worker in differ {
+            if worker.mention(&Order::Rate(share)) {
+                worker.rate = share;
+            }
+        }
+    }
+
+    /// The next report about a job, and whose; None if there is none for a
+    /// while. An error is a request to stop, or a worker that has gone.
+    pub fn next(&mut self, client: &mut Client) -> Result<Option<(usize, Report)>> {
+        client.progress().check()?;
+        if self.reports.is_empty() {
+            let nap = match client.progress().is_shown() {
+                true => NAP,
+                false => LONG_NAP,
+            };
+            self.listen(client, nap);
+            self.mind_silence()?;
+            client.progress().check()?;
+        }
+        let next = self.reports.pop_front();
+        let lost = |w: &Worker| w.gone && w.duty != Duty::Over;
+        match self.crew.iter().position(lost) {
+            Some(at) if next.is_none() => Err(self.obituary(at)),
+            _ => Ok(next),
+        }
+    }
+
+    /// Wait once for reports, and see to those that are not about jobs.
+    fn listen(&mut self, client: &mut Client, time: Duration) {
+        let there: Vec<usize> = (0..self.crew.len())
+            .filter(|at| !self.crew[*at].gone)
+            .collect();
+        let channels: Vec<_> = there
+            .iter()
+            .map(|at| self.crew[*at].channel.as_fd())
+            .collect();
+        let ready = sys::wait_for_input(&channels, time);
+        for at in there.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            self.receive(at.0, client);
+        }
+        let moving = self.crew.iter().map(|w| w.moving).sum();
+        client.progress().set_moving(moving);
+    }
+
+    fn receive(&mut self, at: usize, client: &mut Client) {
+        let worker = &mut self.crew[at];
+        let mut buffer = [0; 8192];
+        match worker.channel.read(&mut buffer) {
+            Ok(n) if n > 0 => worker.lines.push(&buffer[..n]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            _ => worker.gone = true,
+        }
+        worker.silent = Duration::ZERO;
+        while let Some(line) = self.crew[at].lines.next_line() {
+            let progress = client.progress();
+            match Report::parse(&line) {
+                None => self.crew[at].gone = true,
+                Some(Report::Say(text)) => progress.say(&text),
+                Some(Report::Retried) => progress.retried(),
+                Some(Report::Moved(bytes)) => self.crew[at].moving = bytes,
+                Some(Report::Slow(time)) => {
+                    progress.hold(time);
+                    self.tell_others(at, &Order::Hold(time));
+                }
+                Some(Report::Expired) => self.renew(at, client),
+                Some(report) => {
+                    self.crew[at].moving = 0;
+                    if report == Report::Closed {
+                        self.crew[at].duty = Duty::Over;
+                    }
+                    self.reports.push_back((at, report));
+                }
+            }
+        }
+    }
+
+    fn tell_others(&mut self, but: usize, order: &Order) {
+        for (at, worker) in self.crew.iter_mut().enumerate() {
+            if at != but {
+                worker.mention(order);
+            }
+        }
+    }
+
+    /// A worker's credentials are not accepted any more. Others may have been
+    /// found since it got them.
+    fn renew(&mut self, at: usize, client: &mut Client) {
+        if self.crew[at].keys == self.keys && client.reload_credentials() {
+            self.keys += 1;
+        }
+        self.crew[at].keys = self.keys;
+        let fresh = client.credentials().clone();
+        self.crew[at].send(&Order::Credentials(fresh));
+    }
+
+    /// A worker that does something says at least once a second that it is alive. Only
+    /// the time counts in which we could have heard it: not that in which we
+    /// were stopped, or busy with a request of our own.
+    fn mind_silence(&mut self) -> Result<()> {
+        let passed = self.waited.elapsed().min(2 * LONG_NAP);
+        self.waited = Instant::now();
+        for (at, worker) in self.crew.iter_mut().enumerate() {
+            if matches!(worker.duty, Duty::Transfer | Duty::Write) {
+                worker.silent += passed;
+            }
+            if worker.silent > self.silence {
+                let why = format!("no sign of life for {} s", self.silence.as_secs());
+                return Err(Error::new(Exit::Internal, name(at), why));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a worker that has gone died of.
+    fn obituary(&mut self, at: usize) -> Error {
+        let end = Instant::now() + GRACE;
+        let child = &mut self.crew[at].child;
+        let status = loop {
+            match child.try_wait() {
+                Ok(None) if Instant::now() < end => sys::pause(Duration::from_millis(10)),
+                Ok(status) => break status,
+                Err(_) => break None,
+            }
+        };
+        let why = match status.map(|s| (s.code(), s.signal())) {
+            Some((_, Some(signal))) => format!("was killed by signal {signal}"),
+            Some((Some(code), _)) => format!("ended with status {code}"),
+            _ => "has closed its channel".into(),
+        };
+        Error::new(Exit::Internal, name(at), why)
+    }
+
+    /// All is done: have the workers close the stream and leave, and wait for
+    /// that. A report is of one that could not close it.
+    pub fn finish(&mut self, client: &mut Client) -> Result<Option<Report>> {
+        for worker in &mut self.crew {
+            worker.send(&Order::Finish);
+        }
+        let mut closed = 0;
+        while closed < self.crew.len() {
+            match self.next(client)? {
+                Some((_, Report::Closed)) => closed += 1,
+                Some((_, report)) => return Ok(Some(report)),
+                None => {}
+            }
+        }
+        for worker in &mut self.crew {
+            let _ = worker.child.wait();
+        }
+        Ok(None)
+    }
+
+    /// Something went wrong: have the workers leave at once. What they had
+    /// done and not yet reported comes back.
+    pub fn dismiss(&mut self, client: &mut Client) -> Vec<(usize, Report)> {
+        for worker in &mut self.crew {
+            if let Ok(None) = worker.child.try_wait() {
+                sys::terminate(worker.child.id());
+            }
+        }
+        let end = Instant::now() + GRACE;
+        while self.crew.iter().any(|w| !w.gone) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.listen(client, left);
+        }
+        client.progress().set_moving(0);
+        self.reports.drain(..).collect()
+    }
+}
+
+impl Drop for Team {
+    /// No worker outlives its team.
+    fn drop(&mut self) {
+        for worker in &mut self.crew {
+            if !matches!(worker.child.try_wait(), Ok(Some(_))) {
+                let _ = worker.child.kill();
+                let _ = worker.child.wait();
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// It may be gone: that is seen when it is listened to.
+    fn send(&mut self, order: &Order) {
+        let _ = self.channel.write_all(order.to_line().as_bytes());
+    }
+
+    /// Tell it if it has room for it. False if not.
+    fn mention(&mut self, order: &Order) -> bool {
+        let room = sys::can_write(self.channel.as_fd());
+        if room {
+            self.send(order);
+        }
+        room
+    }
+}
+
+/// A worker's name, for people: they count from 1.
+fn name(at: usize) -> String {
+    format!("worker {}", at + 1)
+}

@@ -1,0 +1,297 @@
+//! A worker: one of several processes that take turns at the stream.
+//!
+//! It has one block of memory and one connection. It does what its coordinator
+//! orders, a block at a time: read one from stdin when it is its turn, and
+//! store it; or fetch one, and write it to stdout when it is its turn. All that
+//! it finds out it reports; it prints nothing. It never touches the stream out
+//! of turn, and dies with its coordinator. The end of the channel, or SIGTERM,
+//! means to leave.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+
+use crate::block;
+use crate::brief::{Brief, Task};
+use crate::chunk::{self, Block, Broken};
+use crate::cli::Command;
+use crate::config;
+use crate::error::{Error, Exit, Result};
+use crate::key::{self, Keys, Name};
+use crate::limit::Limit;
+use crate::link::Link;
+use crate::manifest::BlockRef;
+use crate::message::{Order, Report};
+use crate::progress::{Progress, Wanted};
+use crate::s3::{Client, Failure};
+use crate::sys;
+
+/// What a worker works with.
+struct Worker {
+    link: Arc<Link>,
+    client: Client,
+    keys: Keys,
+    name: Name,
+    task: Task,
+    stream: sys::Stream,
+    block: Arc<Block>,
+    /// What was read into the block, and is to be stored.
+    unstored: Option<BlockRef>,
+    /// How much of the block is fetched and verified.
+    held: usize,
+}
+
+/// Why a job came to nothing.
+enum Trouble {
+    /// With the stream.
+    Stream(Broken),
+    /// With an object.
+    Object(Failure),
+    /// With something else.
+    Other(Error),
+}
+
+/// Work until there is no more to do. 64 where there is no coordinator;
+/// whatever else fails is reported to it.
+pub fn run(command: Command) -> Result<()> {
+    sys::catch_signals_of_worker();
+    let uploads = command == Command::Upload;
+    let Some(channel) = sys::channel(!uploads) else {
+        let why = "is what s3pipe starts its workers with (see -j in s3pipe(1))";
+        return Err(Error::new(Exit::Usage, crate::cli::WORKER, why));
+    };
+    let limit = Arc::new(Mutex::new(Limit::new(None)));
+    let link = Arc::new(Link::new(channel, limit.clone()));
+    let stream = match uploads {
+        true => sys::stdin(),
+        false => sys::stdout(),
+    };
+    match Worker::new(link.clone(), limit, stream) {
+        Ok(Some(worker)) => worker.work(),
+        Ok(None) => {}
+        Err(error) => link.report(&Trouble::Other(error).report()),
+    }
+    Ok(())
+}
+
+/// The client that this brief describes. Fresh credentials are the
+/// coordinator's to find.
+fn client(brief: &Brief, link: &Arc<Link>, limit: Arc<Mutex<Limit>>) -> Result<Client> {
+    let wanted = Wanted {
+        quiet: brief.quiet,
+        verbose: brief.verbose,
+        ..Wanted::default()
+    };
+    let progress = Progress::of_worker(wanted, link.clone(), limit);
+    let asking = link.clone();
+    let reload = Box::new(move || {
+        asking.report(&Report::Expired);
+        let fresh = asking.answer(|order| match order {
+            Order::Credentials(fresh) => Some(fresh.clone()),
+            _ => None,
+        });
+        fresh.ok_or_else(|| Error::new(Exit::Denied, "credentials", "nobody to ask for them"))
+    });
+    let mut client = config::client(brief, reload, Arc::new(progress))?;
+    client.set_answered();
+    Ok(client)
+}
+
+impl Worker {
+    /// One that knows its task; None if there is nobody to tell it.
+    fn new(
+        link: Arc<Link>,
+        limit: Arc<Mutex<Limit>>,
+        stream: sys::Stream,
+    ) -> Result<Option<Worker>> {
+        let brief = match link.next() {
+            Some(Order::Begin(brief)) => brief,
+            None if link.has_ended() => return Ok(None),
+            _ => {
+                let why = "does not understand its coordinator: was s3pipe replaced just now?";
+                return Err(Error::new(Exit::Internal, "worker", why));
+            }
+        };
+        let fault = |why| Error::new(Exit::Internal, "worker", why);
+        let task = brief.task.clone().ok_or_else(|| fault("has no task"))?;
+        if !sys::die_with(task.coordinator) {
+            return Ok(None);
+        }
+        let name = Name::decode(&task.name).ok_or_else(|| fault("has a stream without a name"))?;
+        Ok(Some(Worker {
+            client: client(&brief, &link, limit)?,
+            link,
+            keys: Keys::new(&brief.prefix),
+            name,
+            stream,
+            block: Arc::new(Block::new(task.blocksize as usize)),
+            task,
+            unstored: None,
+            held: 0,
+        }))
+    }
+
+    /// One job after the other.
+    fn work(mut self) {
+        while let Some(order) = self.link.next() {
+            // Blocked calls return once a second, to say that we are alive.
+            sys::start_ticking();
+            let done = match order {
+                Order::Read {
+                    number,
+                    underway,
+                    stored,
+                } => {
+                    self.client.set_underway(underway);
+                    self.read(number, &stored)
+                }
+                Order::Again => {
+                    self.client.set_underway(true);
+                    self.client.reload_credentials();
+                    self.store()
+                }
+                Order::Get { block, underway } => {
+                    self.client.set_underway(underway);
+                    self.get(&block)
+                }
+                Order::Write(part) => self.write(part),
+                Order::Credentials(fresh) => {
+                    self.client.set_credentials(fresh);
+                    Ok(())
+                }
+                Order::Finish => return self.finish(),
+                Order::Begin(_) | Order::Rate(_) | Order::Hold(_) => Ok(()),
+            };
+            sys::stop_ticking();
+            if let Err(trouble) = done {
+                self.link.report(&trouble.report());
+            }
+        }
+        if let Err(error) = self.client.progress().check() {
+            self.link.report(&Trouble::Other(error).report());
+        }
+    }
+
+    /// Read a block, and store it once the turn was given on.
+    fn read(
+        &mut self,
+        number: u64,
+        stored: &[(u64, key::Sha256)],
+    ) -> std::result::Result<(), Trouble> {
+        let progress = self.client.progress();
+        let free = Arc::get_mut(&mut self.block);
+        let free = free.ok_or_else(|| Trouble::fault("the block is still being sent"))?;
+        // Hashing within the turn would keep the others waiting.
+        let length = chunk::fill(
+            &mut self.stream,
+            free.bytes_mut(),
+            |_| (),
+            || progress.check(),
+        )?;
+        self.link.report(&Report::Read(length as u64));
+        if length == 0 {
+            return Ok(());
+        }
+        let sha256: key::Sha256 = Sha256::digest(&self.block.bytes()[..length]).into();
+        let block = BlockRef {
+            number,
+            length: length as u64,
+            sha256,
+        };
+        if stored.contains(&(block.length, sha256)) {
+            self.link.report(&Report::Stored(block));
+            return Ok(());
+        }
+        self.unstored = Some(block);
+        self.store()
+    }
+
+    /// Store what was read.
+    fn store(&mut self) -> std::result::Result<(), Trouble> {
+        let block = self.unstored;
+        let block = block.ok_or_else(|| Trouble::fault("there is nothing to be stored"))?;
+        let (name, upload) = (&self.name, &self.task.upload);
+        let key = self.keys.block(name, upload, block.number, &block.sha256);
+        let length = block.length as usize;
+        let stored = block::store(&mut self.client, &key, &self.block, length, block.sha256);
+        stored.map_err(Trouble::Object)?;
+        self.unstored = None;
+        self.link.report(&Report::Stored(block));
+        Ok(())
+    }
+
+    /// Fetch and verify a block.
+    fn get(&mut self, wanted: &BlockRef) -> std::result::Result<(), Trouble> {
+        self.held = 0;
+        let free = Arc::get_mut(&mut self.block);
+        let free = free.ok_or_else(|| Trouble::fault("the block is still being sent"))?;
+        if wanted.length > free.bytes().len() as u64 {
+            return Err(Trouble::fault("the block is too large"));
+        }
+        let (number, sha256) = (wanted.number, &wanted.sha256);
+        let key = self
+            .keys
+            .block(&self.name, &self.task.upload, number, sha256);
+        block::fetch(&mut self.client, &key, wanted, free.bytes_mut()).map_err(Trouble::Object)?;
+        self.held = wanted.length as usize;
+        self.link.report(&Report::Got);
+        Ok(())
+    }
+
+    /// Write what was asked for of the verified block.
+    fn write(&mut self, part: Range<usize>) -> std::result::Result<(), Trouble> {
+        let held = &self.block.bytes()[..self.held];
+        let bytes = held
+            .get(part)
+            .ok_or_else(|| Trouble::fault("not what was fetched"))?;
+        let mut written = 0;
+        let progress = self.client.progress();
+        let result = chunk::spill(&mut self.stream, bytes, &mut written, || progress.check());
+        // Also what was written before it failed.
+        self.link.report(&Report::Written(written));
+        Ok(result?)
+    }
+
+    /// Close the stream, which may be what says that the disk is full.
+    fn finish(self) {
+        self.link.report(&match self.stream.close() {
+            Ok(()) => Report::Closed,
+            Err(e) => Report::Io(sys::errno(&e)),
+        });
+    }
+}
+
+impl Trouble {
+    fn fault(why: &str) -> Trouble {
+        Trouble::Other(Error::new(Exit::Internal, "worker", why))
+    }
+
+    fn report(self) -> Report {
+        match self {
+            Trouble::Stream(Broken::Io(e)) => Report::Io(sys::errno(&e)),
+            Trouble::Object(failure) => Report::Failed {
+                missing: failure.no_such_key(),
+                early: failure.early,
+                error: failure.error,
+            },
+            Trouble::Stream(Broken::Stopped(error)) | Trouble::Other(error) => Report::Failed {
+                missing: false,
+                early: false,
+                error,
+            },
+        }
+    }
+}
+
+impl From<Broken> for Trouble {
+    fn from(broken: Broken) -> Trouble {
+        Trouble::Stream(broken)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        Trouble::Other(error)
+    }
+}
