@@ -27,6 +27,7 @@ pub mod http;
 pub mod index;
 pub mod inventory;
 pub mod key;
+pub mod ledger;
 pub mod legacy;
 pub mod limit;
 pub mod link;

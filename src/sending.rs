@@ -6,7 +6,6 @@
 //! Nothing here makes the stream exist; what fails leaves blocks that no
 //! manifest names.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -19,16 +18,11 @@ use crate::command::Pipe;
 use crate::error::{Error, Exit, Result};
 use crate::inventory::Stored;
 use crate::key::{Keys, Name, Sha256 as Sha};
-use crate::manifest::{
-    BlockRef, INDEX_REF_LIMIT, IndexRef, MANIFEST_LIMIT, Manifest, Record, index_line,
-};
+use crate::ledger::{Index, Ledger};
+use crate::manifest::{BlockRef, Manifest, Record};
 use crate::message::{Order, Report};
 use crate::s3::{Client, Kind};
 use crate::team::Team;
-
-/// How far the workers may get ahead of a block that is not stored yet: their
-/// results are kept in memory.
-const AHEAD: u64 = 4096;
 
 /// What is to be sent, and how.
 #[derive(Clone, Debug)]
@@ -49,23 +43,7 @@ pub struct Sending<'a> {
     plan: &'a Plan,
     /// What an earlier run has stored already.
     stored: Option<Stored>,
-    indexes: Vec<IndexRef>,
-    /// The lines of the index that is being filled, and what they list.
-    lines: String,
-    pending: IndexRef,
-    /// What is in indexes and lines.
-    bytes: u64,
-    blocks: u64,
-    /// Blocks that are stored, and earlier ones are not.
-    ahead: BTreeMap<u64, BlockRef>,
-}
-
-fn nothing() -> IndexRef {
-    IndexRef {
-        blocks: 0,
-        bytes: 0,
-        sha256: [0; 32],
-    }
+    books: Ledger,
 }
 
 impl<'a> Sending<'a> {
@@ -83,12 +61,7 @@ impl<'a> Sending<'a> {
             record,
             plan,
             stored,
-            indexes: Vec::new(),
-            lines: String::new(),
-            pending: nothing(),
-            bytes: 0,
-            blocks: 0,
-            ahead: BTreeMap::new(),
+            books: Ledger::new(plan.index_blocks),
         }
     }
 
@@ -108,13 +81,15 @@ impl<'a> Sending<'a> {
             Exit::Data => e.also("nothing was committed"),
             _ => e,
         })?;
-        self.flush_index()
+        match self.books.last_index() {
+            Some(index) => self.put_index(index),
+            None => Ok(()),
+        }
     }
 
     /// Bytes and blocks that are stored.
     pub fn far(&self) -> (u64, u64) {
-        let ahead: u64 = self.ahead.values().map(|block| block.length).sum();
-        (self.bytes + ahead, self.blocks + self.ahead.len() as u64)
+        self.books.stored()
     }
 
     /// The manifest of what was sent.
@@ -124,7 +99,7 @@ impl<'a> Sending<'a> {
             upload: self.record.upload.clone(),
             created: self.record.created,
             blocksize: self.record.blocksize,
-            indexes: self.indexes,
+            indexes: self.books.indexes(),
         }
     }
 
@@ -134,7 +109,7 @@ impl<'a> Sending<'a> {
         let mut block = Arc::new(Block::new(size as usize));
         loop {
             let (length, sha256) = self.read(source, &mut block)?;
-            self.check_length(self.bytes + length as u64)?;
+            self.check_length(self.far().0 + length as u64)?;
             if length > 0 {
                 self.store(&block, length, sha256)?;
             }
@@ -164,7 +139,7 @@ impl<'a> Sending<'a> {
 
     fn store(&mut self, bytes: &Arc<Block>, length: usize, sha256: Sha) -> Result<()> {
         let block = BlockRef {
-            number: self.blocks,
+            number: self.far().1,
             length: length as u64,
             sha256,
         };
@@ -176,8 +151,6 @@ impl<'a> Sending<'a> {
             let key = self.keys.block(name, id, block.number, &sha256);
             block::store(self.client, &key, bytes, length, sha256)?;
         }
-        self.client.progress().block_done(block.length);
-        self.client.set_underway(true);
         self.done(block)
     }
 
@@ -196,7 +169,7 @@ impl<'a> Sending<'a> {
         if let Err(e) = self.take_turns(&mut team, source) {
             for (_, report) in team.dismiss(self.client) {
                 if let Report::Stored(block) = report {
-                    self.ahead.insert(block.number, block);
+                    self.books.enter(block);
                 }
             }
             return Err(e);
@@ -210,8 +183,8 @@ impl<'a> Sending<'a> {
     /// One worker at a time has its turn at the stream; the others store.
     fn take_turns(&mut self, team: &mut Team, source: &mut Pipe) -> Result<()> {
         let (mut next, mut turn, mut ended) = (0, None, false);
-        while !ended || self.blocks < next {
-            let worker = match turn.is_none() && !ended && next < self.blocks + AHEAD {
+        while !ended || !self.books.has_all_before(next) {
+            let worker = match turn.is_none() && !ended && self.books.has_room_for(next) {
                 true => team.idle(self.client)?,
                 false => None,
             };
@@ -237,12 +210,7 @@ impl<'a> Sending<'a> {
                 }
                 Some((worker, Report::Stored(block))) => {
                     team.relieve(worker);
-                    self.client.progress().block_done(block.length);
-                    self.client.set_underway(true);
-                    self.ahead.insert(block.number, block);
-                    while let Some(block) = self.ahead.remove(&self.blocks) {
-                        self.done(block)?;
-                    }
+                    self.done(block)?;
                 }
                 // It did not know that something was stored meanwhile.
                 Some((worker, Report::Failed { early: true, .. })) if self.client.is_underway() => {
@@ -278,37 +246,25 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// The next block is stored: into the index with it.
+    /// A block is stored: into the books with it, and indexes that are full
+    /// into the store.
     fn done(&mut self, block: BlockRef) -> Result<()> {
-        self.blocks += 1;
-        self.bytes += block.length;
-        self.lines.push_str(&index_line(&block));
-        self.pending.blocks += 1;
-        self.pending.bytes += block.length;
-        if self.pending.blocks == self.plan.index_blocks {
-            self.flush_index()?;
+        self.client.set_underway(true);
+        self.client.progress().block_done(block.length);
+        self.books.enter(block);
+        while let Some(index) = self.books.next_index() {
+            self.put_index(index)?;
         }
         Ok(())
     }
 
-    /// Store the lines gathered so far as an index object.
-    fn flush_index(&mut self) -> Result<()> {
-        if self.pending.blocks == 0 {
-            return Ok(());
-        }
-        let mut index = std::mem::replace(&mut self.pending, nothing());
-        index.sha256 = Sha256::digest(self.lines.as_bytes()).into();
-        let number = self.indexes.len() as u64;
-        let key = self.keys.index(
-            &self.record.name,
-            &self.record.upload,
-            number,
-            &index.sha256,
-        );
-        self.client.put(&key, Kind::Index, self.lines.as_bytes())?;
-        self.lines.clear();
-        self.indexes.push(index);
-        if (self.indexes.len() + 8) * INDEX_REF_LIMIT > MANIFEST_LIMIT {
+    fn put_index(&mut self, index: Index) -> Result<()> {
+        let (name, upload) = (&self.record.name, &self.record.upload);
+        let key = self
+            .keys
+            .index(name, upload, index.number, &index.entry.sha256);
+        self.client.put(&key, Kind::Index, index.text.as_bytes())?;
+        if self.books.is_full() {
             let why = "the stream has too many blocks: use a larger --blocksize";
             return Err(self.client.error(Exit::Usage, Some(&key), why));
         }
