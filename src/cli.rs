@@ -11,6 +11,10 @@ use crate::s3::Addressing;
 use crate::sign::Version;
 use crate::units;
 
+mod table;
+
+use table::{OPTIONS, Spec, usage};
+
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -148,63 +152,12 @@ pub enum Parsed {
     Run(Box<Options>),
 }
 
-/// An option: short and long name, its argument (if any), what it does, and
-/// the commands that know it (all, if none is named).
-struct Spec(
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [Command],
-);
-
 /// What a coordinator starts its workers with; for nobody else.
 pub const WORKER: &str = "--worker";
 
 /// How many workers there may be.
 const JOBS: std::ops::RangeInclusive<usize> = 1..=64;
 const DEFAULT_JOBS: usize = 4;
-
-const STREAMS: &[Command] = &[Upload, Download, List, Info, Verify, Delete, Clean];
-const NAMED: &[Command] = &[Upload, Download, Info, Verify, Delete];
-
-#[rustfmt::skip] // One option a line.
-const OPTIONS: [Spec; 34] = [
-    Spec("b", "bucket", "BUCKET", "the bucket", &[]),
-    Spec("s", "stream", "NAME", "the stream; also s3://BUCKET/NAME", NAMED),
-    Spec("k", "keyfile", "FILE", "access key and more (see s3pipe(5))", &[]),
-    Spec("", "profile", "NAME", "profile in AWS's own files", &[]),
-    Spec("", "region", "REGION", "default us-east-1", &[]),
-    Spec("", "endpoint", "URL", "another service than Amazon's", &[]),
-    Spec("", "prefix", "PREFIX", "what keys begin with, default s3pipe/", STREAMS),
-    Spec("", "addressing", "HOW", "auto, path or virtual", &[]),
-    Spec("", "blocksize", "SIZE", "default 16M; 64K to 1G", &[Upload]),
-    Spec("j", "jobs", "N", "so many workers, 1 to 64, default 4", &[Upload, Download, Verify]),
-    Spec("", "limit-rate", "RATE", "bytes a second, or 20Mbit", &[Upload, Download, Verify]),
-    Spec("", "patience", "TIME", "how long a request may fail, default 24h", &[]),
-    Spec("", "retry", "N", "how often it may be repeated", &[]),
-    Spec("", "timeout", "TIME", "how long a connection may stall, default 60s", &[]),
-    Spec("f", "force", "", "replace a stream; delete: it may be missing", &[Upload, Delete]),
-    Spec("", "resume", "", "take up an upload that was broken off", &[Upload]),
-    Spec("", "min-size", "SIZE", "refuse a shorter stream, default 1", &[Upload]),
-    Spec("", "size", "SIZE", "refuse a stream of another size", &[Upload]),
-    Spec("", "offset", "BYTE", "begin with this byte", &[Download]),
-    Spec("", "length", "BYTES", "no more than so many bytes", &[Download]),
-    Spec("H", "header", "'N: V'", "add a header; @FILE: those in a file", &[]),
-    Spec("", "signature", "HOW", "v4 or v2", &[]),
-    Spec("", "ca-file", "FILE", "certificates to trust (PEM)", &[]),
-    Spec("l", "", "", "with times and sizes", &[List]),
-    Spec("", "incomplete", "", "uploads never committed", &[List]),
-    Spec("", "raw", "", "the manifest as it is stored", &[Info]),
-    Spec("", "quick", "", "by listings only", &[Verify]),
-    Spec("", "older-than", "TIME", "spare what is younger, default 7d", &[Clean]),
-    Spec("n", "dry-run", "", "only show what would go", &[Clean]),
-    Spec("q", "quiet", "", "no meter, no warnings", &[]),
-    Spec("v", "verbose", "", "a line per request", &[]),
-    Spec("", "progress", "", "a meter in any case", &[Upload, Download, Verify]),
-    Spec("h", "help", "", "show this", &[]),
-    Spec("V", "version", "", "show the version", &[]),
-];
 
 /// Read the arguments (without the program's name).
 pub fn parse(args: &[String]) -> Result<Parsed> {
@@ -435,27 +388,6 @@ fn size(option: &str, text: &str, bare: u64) -> Result<u64> {
 fn time(option: &str, text: &str) -> Result<Duration> {
     let why = || format!("'{text}' is no time, such as 90s, 30m, 24h or 7d");
     units::time(text).ok_or_else(|| bad(option, &why()))
-}
-
-fn usage() -> String {
-    let mut text = String::from("usage: s3pipe [options] ");
-    text.push_str("upload | download -b BUCKET -s NAME [-- command ...]\n");
-    text.push_str("       s3pipe [options] info | verify | delete -b BUCKET -s NAME\n");
-    text.push_str(
-        "       s3pipe [options] list | clean | createbucket | deletebucket -b BUCKET\n\n",
-    );
-    for Spec(short, long, hint, help, _) in &OPTIONS {
-        let short = match short.is_empty() {
-            true => "   ".to_string(),
-            false => format!("-{short}{}", if long.is_empty() { " " } else { "," }),
-        };
-        let long = match long.is_empty() {
-            true => String::new(),
-            false => format!("--{long} {hint}"),
-        };
-        text.push_str(&format!("  {short} {:<20} {help}\n", long.trim_end()));
-    }
-    text
 }
 
 #[cfg(test)]

@@ -148,4 +148,13 @@ fn help_fits_a_terminal() {
         panic!("no help");
     };
     assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+    assert!(text.lines().count() <= 24, "{text}");
+    // No cell runs into the next.
+    for Spec(short, long, hint, help, _) in &OPTIONS {
+        let name = if short.is_empty() { long.len() + 2 } else { 2 };
+        assert!(name + 1 + hint.len() < 18 && help.len() <= 20, "{long}");
+        let shown = if short.is_empty() { "--" } else { "-" };
+        let name = if short.is_empty() { long } else { short };
+        assert!(text.contains(&format!("{shown}{name} ")), "{name}");
+    }
 }

@@ -33,6 +33,7 @@ pub mod limit;
 pub mod link;
 pub mod manifest;
 pub mod message;
+pub mod meter;
 pub mod progress;
 pub mod record;
 pub mod s3;

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Exit, Result, one_line};
 use crate::limit::{Grant, Limit};
+use crate::meter::{Recent, Status};
 use crate::socket::Flow;
 use crate::sys;
-use crate::units::{clock, human};
 
 /// Milliseconds between two drawings of the meter.
 const REDRAW: u64 = 300;
@@ -42,6 +42,7 @@ pub struct Progress {
     /// Bytes on their way, of blocks that are not done.
     moving: AtomicU64,
     retries: AtomicU64,
+    recent: Mutex<Recent>,
     /// Milliseconds from the start, when it was last drawn or reported.
     drawn_at: AtomicU64,
     drawn: AtomicBool,
@@ -120,6 +121,7 @@ impl Progress {
             blocks: AtomicU64::new(0),
             moving: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            recent: Mutex::default(),
             drawn_at: AtomicU64::new(0),
             drawn: AtomicBool::new(false),
             limit,
@@ -206,7 +208,7 @@ impl Progress {
     pub fn pulse(&self) -> bool {
         self.report(ALIVE);
         if sys::take_info() {
-            self.say(&self.line());
+            self.say(&self.status().line());
         }
         if self.meter {
             self.draw();
@@ -284,7 +286,11 @@ impl Progress {
     /// Replace the meter by one line that sums up a finished transfer.
     pub fn finish(&self) {
         if self.meter && (self.forced || sys::owns_terminal()) {
-            self.say(&self.line());
+            let status = Status {
+                now: 0,
+                ..self.status()
+            };
+            self.say(&status.line());
         }
     }
 
@@ -303,26 +309,28 @@ impl Progress {
             return;
         }
         self.drawn_at.store(now, Ordering::Relaxed);
+        let status = self.status();
         if self.forced {
-            return self.say(&self.line());
+            return self.say(&status.line());
         }
         self.drawn.store(true, Ordering::Relaxed);
+        // The last column is left free: some terminals wrap there.
         let width = sys::terminal_width().saturating_sub(1);
-        let line: String = self.line().chars().take(width).collect();
-        sys::to_stderr(&format!("\r{line}\x1b[K"));
+        sys::to_stderr(&format!("\r{}\x1b[K", status.meter(width)));
     }
 
-    fn line(&self) -> String {
+    fn status(&self) -> Status {
         let elapsed = self.start.elapsed();
         let bytes = self.bytes() + self.moving.load(Ordering::Relaxed);
         let size = self.size.load(Ordering::Relaxed);
-        let mut line = status(bytes, (size != u64::MAX).then_some(size), elapsed);
-        match self.retries.load(Ordering::Relaxed) {
-            0 => {}
-            1 => line.push_str(", 1 retry"),
-            n => line.push_str(&format!(", {n} retries")),
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        Status {
+            bytes,
+            size: (size != u64::MAX).then_some(size),
+            elapsed,
+            now: recent.rate(elapsed, bytes),
+            retries: self.retries.load(Ordering::Relaxed),
         }
-        line
     }
 }
 
@@ -346,41 +354,5 @@ impl Flow for Progress {
         self.limit().moved(bytes);
         self.moving.fetch_add(bytes as u64, Ordering::Relaxed);
         self.report(REPORT);
-    }
-}
-
-/// `1.2 GiB of 4.0 GiB (30%), 0:01:40, 12.3 MiB/s, 0:03:50 left`.
-fn status(bytes: u64, size: Option<u64>, elapsed: Duration) -> String {
-    let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
-    let mut line = human(bytes);
-    if let Some(size) = size {
-        let percent = (bytes as f64 * 100.0 / size.max(1) as f64) as u64;
-        line.push_str(&format!(" of {} ({}%)", human(size), percent.min(100)));
-    }
-    let (time, rate_text) = (clock(elapsed.as_secs()), human(rate as u64));
-    line.push_str(&format!(", {time}, {rate_text}/s"));
-    let left = size.map_or(0, |size| size.saturating_sub(bytes));
-    if left > 0 && rate > 1.0 {
-        line.push_str(&format!(", {} left", clock((left as f64 / rate) as u64)));
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_read_well() {
-        let line = status(1 << 30, Some(4 << 30), Duration::from_secs(100));
-        assert_eq!(
-            line,
-            "1.0 GiB of 4.0 GiB (25%), 0:01:40, 10.2 MiB/s, 0:05:00 left"
-        );
-        assert_eq!(status(0, None, Duration::ZERO), "0 B, 0:00:00, 0 B/s");
-        assert_eq!(
-            status(5, Some(0), Duration::from_secs(1)),
-            "5 B of 0 B (100%), 0:00:01, 5 B/s"
-        );
     }
 }
