@@ -4,8 +4,9 @@
 //! Up: read(2) from stdin into one page-aligned block, SHA-256, send(2). Down:
 //! recv(2) into such a block, SHA-256, compare, write(2) to stdout. One
 //! process, one kept-alive connection, HTTP of four header lines, and nothing
-//! else: no signature, no retry, no manifest, no second attempt. Anything
-//! unexpected ends it with an error.
+//! else: no signature, no retry, no manifest, no second attempt. Over TLS the
+//! same, with the library that s3pipe encrypts with (see `tls`). A pipe on stdin
+//! is widened as s3pipe does. Anything unexpected ends it with an error.
 //!
 //! Each piece is hashed as soon as it is in memory, before the cache loses it.
 //! Pieces of 1 MiB were as cheap as any in every direction (medians of five on a
@@ -14,22 +15,28 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::Outcome;
 use crate::pattern::{Aligned, BLOCK};
+use crate::tls::{self, Wire};
 
 /// How much is read and hashed at a time, in bytes.
 const PIECE: usize = 1 << 20;
 
-/// Uploads stdin to the sink on `port`, block by block.
-pub fn up(port: u16) -> Outcome {
+/// Where the sink keeps what [`up`] uploads.
+pub const UPLOADED: &str = "floor/block/";
+
+/// Uploads stdin to the sink on `port`, block by block; over TLS if there is an
+/// `authority` to trust.
+pub fn up(port: u16, authority: Option<&Path>) -> Outcome {
     // Not `io::stdin()`, which would copy through a buffer of its own.
     let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut server = Server::connect(port)?;
+    widen(&input);
+    let mut server = Server::connect(port, authority)?;
     let mut block = Aligned::new(BLOCK);
     for number in 0.. {
         let (length, hash) = fill(&mut input, &mut block)?;
@@ -37,7 +44,7 @@ pub fn up(port: u16) -> Outcome {
             break;
         }
         let head = format!(
-            "PUT /bench/floor/block/{number} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\
+            "PUT /bench/{UPLOADED}{number} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\
              content-length: {length}\r\nx-amz-content-sha256: {hash}\r\n\r\n"
         );
         server.stream.write_all(head.as_bytes())?;
@@ -53,14 +60,15 @@ pub fn up(port: u16) -> Outcome {
     Ok(())
 }
 
-/// Downloads the blocks 0 to `blocks` - 1 that [`up`] has uploaded, to stdout.
-pub fn down(port: u16, blocks: u64) -> Outcome {
+/// Downloads the objects `prefix`0 to `prefix`N, N being `blocks` - 1, to
+/// stdout, each of a block at most; over TLS if there is an `authority`.
+pub fn down(port: u16, prefix: &str, blocks: u64, authority: Option<&Path>) -> Outcome {
     let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let mut server = Server::connect(port)?;
+    let mut server = Server::connect(port, authority)?;
     let mut block = Aligned::new(BLOCK);
     for number in 0..blocks {
         let head =
-            format!("GET /bench/floor/block/{number} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n");
+            format!("GET /bench/{prefix}{number} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n");
         server.stream.write_all(head.as_bytes())?;
         let answer = server.head(&mut block)?;
         let body = block
@@ -105,9 +113,22 @@ fn fill(input: &mut impl Read, block: &mut [u8]) -> Outcome<(usize, String)> {
     Ok((have, hex(&hasher.finalize())))
 }
 
+/// Makes a pipe as large as a piece, so that its two ends take turns less often;
+/// where that cannot be done, it stays as it is.
+fn widen(input: &File) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        // SAFETY: it takes and returns integers only.
+        unsafe { libc::fcntl(input.as_raw_fd(), libc::F_SETPIPE_SZ, PIECE as libc::c_int) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = input;
+}
+
 /// The sink's end of the connection.
 struct Server {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
 }
 
 /// What matters of an answer's head.
@@ -120,9 +141,8 @@ struct Answer {
 }
 
 impl Server {
-    fn connect(port: u16) -> Outcome<Server> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_nodelay(true)?;
+    fn connect(port: u16, authority: Option<&Path>) -> Outcome<Server> {
+        let stream = tls::connect(port, authority)?;
         Ok(Server { stream })
     }
 

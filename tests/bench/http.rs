@@ -1,8 +1,9 @@
 //! The sink's view of HTTP/1.1 messages: requests taken apart, answers put
-//! together; text only, no connection. It takes what s3pipe and the floor send
-//! and is no general parser: a request that it cannot read is `None`, and ends
-//! the connection.
+//! together; text only, no connection. It takes what s3pipe, the floor and the
+//! peers send and is no general parser: a request that it cannot read is
+//! `None`, and ends the connection.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What matters of a request's head.
@@ -10,7 +11,7 @@ pub struct Request {
     pub method: String,
     /// The object's key, decoded; empty for the bucket itself.
     pub key: String,
-    pub query: String,
+    query: String,
     fields: Vec<(String, String)>,
 }
 
@@ -24,8 +25,8 @@ pub struct Answer {
 pub enum Body {
     /// These bytes.
     Bytes(Arc<[u8]>),
-    /// That many bytes of the pattern.
-    Pattern(usize),
+    /// That part of the endlessly repeated pattern.
+    Pattern(Range<u64>),
 }
 
 impl Answer {
@@ -38,13 +39,16 @@ impl Answer {
         }
     }
 
+    /// A document, which `text` is but for its first line.
+    pub fn xml(status: &'static str, text: &str) -> Answer {
+        let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{text}");
+        Answer::new(status, &text).with("content-type: application/xml")
+    }
+
     /// An error as S3 words it.
     pub fn error(status: &'static str, code: &str) -> Answer {
-        let text = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-             <Error><Code>{code}</Code><Message>{status}</Message></Error>"
-        );
-        Answer::new(status, &text).with("content-type: application/xml")
+        let text = format!("<Error><Code>{code}</Code><Message>{status}</Message></Error>");
+        Answer::xml(status, &text)
     }
 
     /// The same with one more header line.
@@ -52,6 +56,16 @@ impl Answer {
         self.fields.push_str(field);
         self.fields.push_str("\r\n");
         self
+    }
+}
+
+impl Body {
+    /// In bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::Pattern(part) => part.end - part.start,
+        }
     }
 }
 
@@ -82,7 +96,12 @@ impl Request {
         Some(&found.1)
     }
 
-    /// A parameter of the query, decoded.
+    /// A header field that is a number.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.field(name)?.parse().ok()
+    }
+
+    /// A parameter of the query, decoded; empty if it has no value.
     pub fn parameter(&self, name: &str) -> Option<String> {
         self.query
             .split('&')
@@ -91,9 +110,44 @@ impl Request {
             .map(|(_, value)| decode(value))
     }
 
+    /// Whether the body comes in chunks, its length unknown beforehand.
+    pub fn is_chunked(&self) -> bool {
+        self.field("transfer-encoding")
+            .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
+    }
+
+    /// Whether the body is framed once more, with signatures or a checksum in
+    /// between, as AWS's own libraries do.
+    pub fn is_framed(&self) -> bool {
+        self.field("x-amz-content-sha256")
+            .is_some_and(|value| value.starts_with("STREAMING-"))
+    }
+
     /// Whether the object is one that the sink does not keep.
-    pub fn is_block(&self) -> bool {
-        self.key.split('/').any(|segment| segment == "block")
+    pub fn is_discarded(&self) -> bool {
+        self.key.starts_with("peer/") || self.key.split('/').any(|segment| segment == "block")
+    }
+
+    /// Whether the client has sent a sum by which a server could tell that the
+    /// body arrived as it was meant.
+    pub fn is_checked(&self) -> bool {
+        let sum = |(name, _): &(String, String)| {
+            name == "content-md5" || name == "x-amz-trailer" || name.starts_with("x-amz-checksum-")
+        };
+        let signed = self.field("x-amz-content-sha256");
+        signed.is_some_and(|value| value.len() == 64) || self.fields.iter().any(sum)
+    }
+
+    /// The bytes asked for of `length`: what a Range field of one range says,
+    /// cut to the object's length. `None` if there is no such field.
+    pub fn range(&self, length: u64) -> Option<Range<u64>> {
+        let (first, last) = self
+            .field("range")?
+            .strip_prefix("bytes=")?
+            .split_once('-')?;
+        let first: u64 = first.parse().ok()?;
+        let end = last.parse().map_or(length, |last: u64| last + 1);
+        Some(first..end.min(length))
     }
 }
 

@@ -3,19 +3,26 @@
 //!
 //! The figures are wait4(2)'s: exact, and those of the child together with
 //! the children that it has itself waited for (s3pipe's workers). The peak
-//! memory is that of the largest single process, not a sum. A child starts
-//! out with its parent's peak (execve(2) carries it over, after fork and
-//! vfork alike), so the process that measures must stay small itself;
-//! [`least`] shows how small.
+//! memory is that of the largest single process; the sum over all of them is
+//! sampled, where that is asked for (see `resident`). A child starts out with
+//! its parent's peak (execve(2) carries it over, after fork and vfork alike),
+//! so the process that measures must stay small itself; [`least`] shows how
+//! small.
 //!
-//! A child that fails is an error here: its figures would mean nothing.
+//! A child that fails is an error here: its figures would mean nothing. One
+//! that takes longer than anything in a bench may is ended, and has failed.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
+use crate::resident;
+
+/// Nothing takes longer but what hangs, or tries in vain for ever.
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// What one run of a child cost.
 #[derive(Clone, Copy)]
@@ -26,6 +33,9 @@ pub struct Cost {
     pub system: f64,
     /// The peak resident set of the largest process, in MiB.
     pub peak: f64,
+    /// The peak of the sum over the child and its descendants, in MiB, if it
+    /// was to be sampled and this system shows it.
+    pub sum: Option<f64>,
     /// From before the start until after the end.
     pub wall: Duration,
     /// Reads that had to wait for a disk: none, if the page cache had it all.
@@ -40,7 +50,16 @@ impl Cost {
 }
 
 /// Runs `command`, called `name` in messages, to its end.
-pub fn run(name: &str, mut command: Command) -> Outcome<Cost> {
+pub fn run(name: &str, command: Command) -> Outcome<Cost> {
+    start(name, command, None)
+}
+
+/// The same, with the sum over all processes sampled.
+pub fn run_sampled(name: &str, command: Command) -> Outcome<Cost> {
+    start(name, command, Some(resident::INTERVAL))
+}
+
+fn start(name: &str, mut command: Command, sampling: Option<Duration>) -> Outcome<Cost> {
     let start = Instant::now();
     let child = command
         .spawn()
@@ -48,8 +67,14 @@ pub fn run(name: &str, mut command: Command) -> Outcome<Cost> {
     // The command holds our copies of the child's pipes; while they are open,
     // a child that ends early would leave its producer waiting for ever.
     drop(command);
-    let (status, usage) = wait(libc::pid_t::try_from(child.id())?)?;
+    let pid = libc::pid_t::try_from(child.id())?;
+    let (done, ended) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || watch(pid, sampling, &ended));
+    let waited = wait(pid);
     let wall = start.elapsed();
+    drop(done);
+    let sum = watch.join().map_err(|_| "the watching thread died")?;
+    let (status, usage) = waited?;
     if !status.success() {
         return Err(format!("{name}: {status}").into());
     }
@@ -58,9 +83,29 @@ pub fn run(name: &str, mut command: Command) -> Outcome<Cost> {
         user: seconds(usage.ru_utime),
         system: seconds(usage.ru_stime),
         peak: usage.ru_maxrss as f64 / 1024.0,
+        sum,
         wall,
         disk_reads: usage.ru_inblock,
     })
+}
+
+/// Until `ended` hangs up: samples the memory of the process `pid` and its
+/// descendants, and ends it when its time is up. The largest sum, in MiB.
+fn watch(pid: libc::pid_t, sampling: Option<Duration>, ended: &mpsc::Receiver<()>) -> Option<f64> {
+    let start = Instant::now();
+    let mut largest: Option<f64> = None;
+    while ended.recv_timeout(sampling.unwrap_or(LIMIT)) == Err(RecvTimeoutError::Timeout) {
+        if start.elapsed() >= LIMIT {
+            // SAFETY: it takes integers only. As long as `ended` has not hung up
+            // the child is waited for: the number is still its own.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+            break;
+        }
+        if let Some(sum) = resident::sum(pid) {
+            largest = Some(largest.map_or(sum, |most| most.max(sum)));
+        }
+    }
+    largest
 }
 
 /// Waits for one child with wait4(2), which, other than the standard library,
