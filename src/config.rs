@@ -1,9 +1,8 @@
 //! From options, environment and files to a client that is ready to go.
 //!
 //! A value comes from the command line, else from s3pipe's own variables, else
-//! from the key file that held the access key, else from AWS's variables, else
-//! from AWS's files: the endpoint in a key file belongs to that key and to no
-//! other.
+//! from where the access key was found (see `credentials`): the endpoint in a
+//! key file belongs to that key and to no other.
 
 use std::sync::Arc;
 
@@ -81,8 +80,6 @@ pub fn open(options: &Options) -> Result<Session> {
     let prefix = options.prefix.clone().or_else(|| found.prefix.clone());
     let prefix = prefix.unwrap_or_else(|| DEFAULT_PREFIX.into());
     check_prefix(&prefix)?;
-    let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-    let url = setting(&options.endpoint, &found.endpoint, &found, variables);
     let brief = Brief {
         command: options.command,
         quiet: options.quiet,
@@ -103,19 +100,22 @@ pub fn open(options: &Options) -> Result<Session> {
         patience: options.patience,
         retries: options.retries,
         timeout: options.timeout,
-        ca_file: options.ca_file.clone().or_else(|| env("AWS_CA_BUNDLE")),
+        ca_file: options.ca_file.clone().or(found.ca_bundle),
         prefix,
-        url,
+        url: options.endpoint.clone().or(found.endpoint),
         skew: 0,
         md5: false,
         task: None,
     };
     let reload = Box::new(move || {
         let found = find(keyfile.as_deref(), profile.as_deref())?;
-        Ok(found.credentials)
+        Ok((found.credentials, found.expires))
     });
+    let expires = found.expires;
+    let mut client = client(&brief, reload, progress.clone())?;
+    client.set_expiry(expires);
     Ok(Session {
-        client: client(&brief, reload, progress.clone())?,
+        client,
         keys: Keys::new(&brief.prefix),
         name,
         progress,
@@ -165,25 +165,10 @@ pub fn client(brief: &Brief, reload: Reload, progress: Arc<Progress>) -> Result<
 }
 
 fn find(keyfile: Option<&str>, profile: Option<&str>) -> Result<Found> {
-    credentials::find(&credentials::Request {
+    credentials::obtain(&credentials::Request {
         keyfile,
         profile,
         env: &env,
-    })
-}
-
-/// The option, else AWS's variables and what stands beside the key: a key file
-/// of ours outweighs those variables, AWS's own files do not.
-fn setting(
-    option: &Option<String>,
-    beside: &Option<String>,
-    found: &Found,
-    variables: [&str; 2],
-) -> Option<String> {
-    let variable = || variables.iter().find_map(|name| env(name));
-    option.clone().or_else(|| match found.aws_files {
-        true => variable().or_else(|| beside.clone()),
-        false => beside.clone().or_else(variable),
     })
 }
 
@@ -252,8 +237,7 @@ fn check_prefix(prefix: &str) -> Result<()> {
 }
 
 fn region(options: &Options, found: &Found) -> Result<String> {
-    let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-    let region = setting(&options.region, &found.region, found, variables);
+    let region = options.region.clone().or_else(|| found.region.clone());
     let region = region.unwrap_or_else(|| DEFAULT_REGION.into());
     match crate::s3::is_region(&region) {
         true => Ok(region),

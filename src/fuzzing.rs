@@ -221,6 +221,7 @@ fn found(result: Result<Found>) {
         &found.stream,
         &found.endpoint,
         &found.region,
+        &found.ca_bundle,
         &found.prefix,
     ];
     let mut beside = beside.into_iter().flatten();

@@ -62,7 +62,7 @@ struct Worker {
     silent: Duration,
     /// The rate it was told.
     rate: Option<u64>,
-    /// Which credentials it has; see [`Team::keys`].
+    /// Which credentials it has, by their count.
     keys: u64,
     /// Its channel has ended.
     gone: bool,
@@ -77,7 +77,8 @@ pub struct Team {
     crew: Vec<Worker>,
     /// What they reported, by worker, and nobody has taken yet.
     reports: VecDeque<(usize, Report)>,
-    /// Counts the credentials that there have been.
+    /// Counts the credentials that there have been; the last ones are in the
+    /// brief.
     keys: u64,
     /// When was last waited for reports.
     waited: Instant,
@@ -155,7 +156,6 @@ impl Team {
         let (skew, md5) = client.mended();
         Brief {
             region: client.region().to_string(),
-            credentials: client.credentials().clone(),
             skew,
             md5,
             ..self.begin.clone()
@@ -222,6 +222,8 @@ impl Team {
             };
             self.listen(client, nap);
             self.mind_silence()?;
+            client.refresh_credentials();
+            self.hand_out_keys(client);
             client.progress().check()?;
         }
         let next = self.reports.pop_front();
@@ -289,14 +291,29 @@ impl Team {
         }
     }
 
+    /// Tell everybody of credentials that they do not have yet.
+    fn hand_out_keys(&mut self, client: &Client) {
+        if *client.credentials() != self.begin.credentials {
+            self.begin.credentials = client.credentials().clone();
+            self.keys += 1;
+        }
+        for worker in self.crew.iter_mut().filter(|w| w.keys != self.keys) {
+            let fresh = self.begin.credentials.clone();
+            if worker.mention(&Order::Credentials(fresh)) {
+                worker.keys = self.keys;
+            }
+        }
+    }
+
     /// A worker's credentials are not accepted any more. Others may have been
     /// found since it got them.
     fn renew(&mut self, at: usize, client: &mut Client) {
-        if self.crew[at].keys == self.keys && client.reload_credentials() {
-            self.keys += 1;
+        if self.crew[at].keys == self.keys {
+            client.reload_credentials();
         }
+        self.hand_out_keys(client);
         self.crew[at].keys = self.keys;
-        let fresh = client.credentials().clone();
+        let fresh = self.begin.credentials.clone();
         self.crew[at].send(&Order::Credentials(fresh));
     }
 

@@ -88,7 +88,7 @@ fn client(brief: &Brief, link: &Arc<Link>, limit: Arc<Mutex<Limit>>) -> Result<C
     let reload = Box::new(move || {
         asking.report(&Report::Expired);
         let fresh = asking.answer(|order| match order {
-            Order::Credentials(fresh) => Some(fresh.clone()),
+            Order::Credentials(fresh) => Some((fresh.clone(), None)),
             _ => None,
         });
         fresh.ok_or_else(|| Error::new(Exit::Denied, "credentials", "nobody to ask for them"))

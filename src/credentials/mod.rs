@@ -2,25 +2,44 @@
 //! any wins.
 //!
 //! Named key file, named profile, environment, default key file, shared AWS
-//! files. A provider is a function that answers 'found', 'nothing here' or an
-//! error; further ones go to the end of the list in [`find_in`]. What is half
-//! there, unreadable or malformed is an error and never 'nothing here', so
-//! that nobody works under another identity than the one they set up.
+//! files, container endpoint, instance metadata. A provider is a function
+//! that answers 'found', 'nothing here' or an error; further ones go into the
+//! list in [`first`]. What is half there, unreadable or malformed is an error
+//! and never 'nothing here', so that nobody works under another identity than
+//! the one they set up. What goes with a key (region, endpoint, certificates)
+//! is added in the end, by `settings`.
 //!
-//! Secrets must never reach a message: errors name files, lines and settings,
-//! not what stands there. This module changes nothing, reads bounded amounts
-//! only, and looks at the environment through the caller's function alone.
-//! It fails with 77 where there are no (whole) credentials and with 78 where
-//! a file or value cannot be used.
+//! Secrets must never reach a message: errors name files, lines, settings and
+//! hosts, not what stands there. This module changes nothing, reads bounded
+//! amounts only, and looks at the environment through the caller's function
+//! alone. [`find`] looks into variables and files; [`obtain`] also asks the
+//! programs and services that these name, each for a bounded time. It fails
+//! with 77 where there are no (whole) credentials and with 78 where a file or
+//! value cannot be used.
 
 #![forbid(unsafe_code)]
 
+mod answer;
+mod container;
+mod environment;
+mod imds;
 mod ini;
 mod keyfile;
+mod nearby;
+mod process;
 mod profile;
+mod refresh;
+mod settings;
+mod words;
+
+pub use refresh::{refresh_at, retry_at};
 
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::sign::Credentials;
+use crate::sys;
+use crate::time::Utc;
+use profile::Files;
+use std::cell::OnceCell;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -38,25 +57,32 @@ pub struct Request<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// Credentials, and what stood beside them in the same place.
+/// Credentials, and what goes with them.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The access key.
     pub credentials: Credentials,
     /// Where it was found, for `-v`; never a secret.
     pub source: String,
+    /// When they expire, by the clock of whoever gave them; none if they do
+    /// not, or nobody said.
+    pub expires: Option<Utc>,
     /// The bucket, from a key file.
     pub bucket: Option<String>,
     /// The stream's name, from a key file.
     pub stream: Option<String>,
-    /// The service's URL, from a key file or profile.
+    /// The service's URL: from the key file that held the key, AWS's
+    /// variables, or the profile.
     pub endpoint: Option<String>,
-    /// The region, from a key file or profile.
+    /// The region, likewise.
     pub region: Option<String>,
+    /// A PEM file with the certificates to trust: from AWS's variable or the
+    /// profile.
+    pub ca_bundle: Option<String>,
     /// What every object's key starts with, from a key file.
     pub prefix: Option<String>,
-    /// It came from AWS's own files, which AWS's variables outweigh.
-    pub aws_files: bool,
+    /// They were found where AWS's tools look.
+    aws: bool,
     /// Asking again cannot give other credentials: they came from the
     /// environment or through a pipe.
     pub fixed: bool,
@@ -69,26 +95,41 @@ impl Found {
         Found {
             credentials,
             source,
+            expires: None,
             bucket: None,
             stream: None,
             endpoint: None,
             region: None,
+            ca_bundle: None,
             prefix: None,
-            aws_files: false,
+            aws: false,
             fixed: false,
             warning: None,
         }
     }
 }
 
-/// Finds credentials: the first of a named key file, a named profile, the
-/// environment, the default key files, and the shared AWS files.
+/// Finds credentials in variables and files: the first of a named key file, a
+/// named profile, the environment, the default key files, and the shared AWS
+/// files. Starts no program and asks nobody.
 ///
 /// # Errors
 /// 77 if there are none, or half of them in the environment; 78 if a file or
-/// profile that was named is not there, or one that is there cannot be used.
+/// profile that was named is not there, or one that is there cannot be used,
+/// which a profile with a `credential_process` cannot.
 pub fn find(request: &Request) -> Result<Found> {
-    find_in(request, SYSTEM_KEYFILE)
+    find_in(request, SYSTEM_KEYFILE, false)
+}
+
+/// As [`find`], and runs the `credential_process` of a profile, and where
+/// there is nothing asks the container's endpoint and the instance's metadata
+/// service. May take a minute, and is ended by a signal that asks to stop.
+///
+/// # Errors
+/// Those of [`find`], and 77 if whoever was asked gave no key; 128 and more
+/// if a signal came.
+pub fn obtain(request: &Request) -> Result<Found> {
+    find_in(request, SYSTEM_KEYFILE, true)
 }
 
 /// A place to look: none if it has nothing, which it then notes in `looked`.
@@ -98,11 +139,29 @@ type Provider = fn(&mut Search) -> Result<Option<Found>>;
 struct Search<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     system_keyfile: &'a str,
+    /// Whether programs and services are asked.
+    asks: bool,
+    /// AWS's files, once they were read: one can be a pipe.
+    files: OnceCell<Files>,
     /// The places that had nothing, for the message if none has.
     looked: Vec<String>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(
+        env: &'a dyn Fn(&str) -> Option<String>,
+        system_keyfile: &'a str,
+        asks: bool,
+    ) -> Search<'a> {
+        Search {
+            env,
+            system_keyfile,
+            asks,
+            files: OnceCell::new(),
+            looked: Vec::new(),
+        }
+    }
+
     fn get(&self, name: &str) -> Option<String> {
         (self.env)(name).filter(|value| !value.is_empty())
     }
@@ -112,23 +171,43 @@ impl Search<'_> {
         let home = self.get("HOME")?;
         Some(format!("{}/{name}", home.trim_end_matches('/')))
     }
+
+    fn files(&self) -> Result<&Files> {
+        match self.files.get() {
+            Some(files) => Ok(files),
+            None => {
+                let files = Files::open(self)?;
+                Ok(self.files.get_or_init(|| files))
+            }
+        }
+    }
 }
 
-fn find_in(request: &Request, system_keyfile: &str) -> Result<Found> {
-    let mut search = Search {
-        env: request.env,
-        system_keyfile,
-        looked: Vec::new(),
+fn find_in(request: &Request, system_keyfile: &str, asks: bool) -> Result<Found> {
+    let mut search = Search::new(request.env, system_keyfile, asks);
+    let mut found = match (request.keyfile, request.profile) {
+        (Some(path), _) => keyfile::named(path)?,
+        (None, Some(name)) => profile::named(&search, name)?,
+        (None, None) => first(&mut search)?,
     };
-    if let Some(path) = request.keyfile {
-        return keyfile::named(path);
-    }
-    if let Some(name) = request.profile {
-        return profile::named(&search, name);
-    }
-    let providers: [Provider; 3] = [environment, keyfile::default, profile::shared];
-    for provider in providers {
-        if let Some(found) = provider(&mut search)? {
+    settings::add(&search, request.profile, &mut found)?;
+    Ok(found)
+}
+
+/// What the first provider has that has any.
+fn first(search: &mut Search) -> Result<Found> {
+    let silent: [Provider; 4] = [
+        environment::pair,
+        keyfile::default,
+        profile::shared,
+        environment::web_identity,
+    ];
+    let asked: &[Provider] = match search.asks {
+        true => &[container::endpoint, imds::service],
+        false => &[],
+    };
+    for provider in silent.iter().chain(asked) {
+        if let Some(found) = provider(search)? {
             return Ok(found);
         }
     }
@@ -136,32 +215,37 @@ fn find_in(request: &Request, system_keyfile: &str) -> Result<Found> {
     Err(Error::new(Exit::Denied, "credentials", why))
 }
 
-/// The variables that all of AWS's tools know.
-fn environment(search: &mut Search) -> Result<Option<Found>> {
-    const NAMES: [&str; 3] = [
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-    ];
-    let values = NAMES.map(|name| search.get(name));
-    let credentials = match values {
-        [Some(id), Some(secret), token] => {
-            assemble("environment", NAMES, Credentials { id, secret, token })?
-        }
-        [None, None, _] => {
-            search.looked.push("the environment".to_string());
-            return Ok(None);
-        }
-        [Some(_), None, _] => return Err(half(Exit::Denied, "environment", NAMES[0], NAMES[1])),
-        [None, Some(_), _] => return Err(half(Exit::Denied, "environment", NAMES[1], NAMES[0])),
-    };
-    let mut found = Found::new(credentials, "environment".to_string());
-    found.fixed = true;
-    Ok(Some(found))
+/// What to do where only AWS's own tools can get the key.
+fn left_to_aws(profile: Option<&str>) -> String {
+    let profile = profile.map_or(String::new(), |name| match name.contains(' ') {
+        true => format!(" --profile '{name}'"),
+        false => format!(" --profile {name}"),
+    });
+    format!(
+        "s3pipe leaves this to AWS's own tools: use another profile, with \
+         credential_process = aws configure export-credentials{profile} --format process"
+    )
 }
 
 fn half(exit: Exit, place: &str, there: &str, missing: &str) -> Error {
     Error::new(exit, place, format!("{there} is set, {missing} is not"))
+}
+
+/// A time as all providers write it.
+fn timestamp(place: &str, name: &str, text: &str) -> Result<Utc> {
+    let refuse = || Error::new(Exit::Config, place, format!("{name} is no time (RFC 3339)"));
+    Utc::parse_rfc3339(text).ok_or_else(refuse)
+}
+
+/// An error if a signal asked us to stop while we waited for `place`.
+fn stopped(place: &str) -> Result<()> {
+    match sys::stop_signal() {
+        None => Ok(()),
+        Some(n) => {
+            let why = format!("stopped by {}", sys::signal_name(n));
+            Err(Error::new(Exit::Signal(n), place, why))
+        }
+    }
 }
 
 /// Passes credentials on if they can be sent: id and token go into a header

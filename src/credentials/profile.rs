@@ -1,9 +1,11 @@
 //! Profiles in the shared credentials and config files of AWS's tools.
 //!
-//! Only profiles with static keys are used. One that takes its keys from
-//! elsewhere (a role, a process, single sign-on) is passed over where it is
-//! merely the default, and refused where the user named it; never is another
-//! profile used in its stead. It fails with 78 and names the file or profile.
+//! A profile has its key itself, or a program that gives it. One whose key
+//! comes from elsewhere (a role, single sign-on) is refused, wherever it was
+//! named, and told how AWS's own tools can be that program; never is another
+//! profile, or the machine's role, used in its stead. One that says nothing of
+//! keys is passed over unless the command line named it. It fails with 78 and
+//! names the file or profile.
 //!
 //! Source: the AWS SDKs and Tools Reference Guide, 'Shared config and
 //! credentials files' and 'Service-specific endpoints'.
@@ -11,78 +13,73 @@
 #![forbid(unsafe_code)]
 
 use super::ini::{self, Section};
-use super::{Contents, Entry, Found, Search, assemble, half, read};
+use super::{BLANKS, Contents, Entry, Found, Search, assemble, half, left_to_aws, process, read};
 use crate::error::{Error, Exit, Result};
 use crate::sign::Credentials;
+use std::fs;
+use std::io::ErrorKind;
 
 const LIMIT: u64 = 1024 * 1024;
-const NAMES: [&str; 3] = [
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-];
-/// What tells of a profile whose keys come from elsewhere.
+const ID: &str = "aws_access_key_id";
+const SECRET: &str = "aws_secret_access_key";
+/// The older name comes first, as with botocore.
+const TOKENS: [&str; 2] = ["aws_security_token", "aws_session_token"];
+const PROCESS: &str = "credential_process";
+const ROLE: &str = "role_arn";
+/// What tells of a profile whose key comes from elsewhere.
 const ELSEWHERE: [&str; 6] = [
-    "role_arn",
     "web_identity_token_file",
-    "credential_process",
     "sso_session",
     "sso_start_url",
+    "sso_account_id",
+    "sso_role_name",
     "login_session",
 ];
 
-/// The profile that the user named; it must exist and have keys.
+/// The profile that the command line names; it must exist and have a key.
 pub(super) fn named(search: &Search, name: &str) -> Result<Found> {
-    let files = Files::open(search)?;
-    let refuse = |why: String| Error::new(Exit::Config, format!("profile {name}"), why);
-    let Some(profile) = files.profile(name) else {
-        return Err(refuse(match files.paths().as_slice() {
-            [] => "there are no files to look in, HOME is not set".to_string(),
-            paths => format!("not in {}", paths.join(" or ")),
-        }));
-    };
-    match profile.found()? {
-        Some(found) => Ok(found),
-        None => {
-            let unsupported = match profile.elsewhere() {
-                Some(key) => format!("{key} is not supported, a profile needs"),
-                None => "it lacks".to_string(),
-            };
-            Err(refuse(format!(
-                "{unsupported} {} and {}",
-                NAMES[0], NAMES[1]
-            )))
-        }
-    }
+    let profile = search.files()?.named(name)?;
+    let lacking = || profile.error(format!("it lacks {ID} and {SECRET}, or {PROCESS}"));
+    profile.found(search)?.ok_or_else(lacking)
 }
 
 /// The profile that the environment names, else the one called 'default'.
-/// AWS_PROFILE comes first; botocore alone has these two the other way round.
 pub(super) fn shared(search: &mut Search) -> Result<Option<Found>> {
+    let profile = current(search, None)?;
+    let (mut place, mut found) = (String::new(), None);
+    if let Some(profile) = profile {
+        place = format!(" (profile {})", profile.name);
+        found = profile.found(search)?;
+    }
+    if found.is_none() {
+        let paths = search.files()?.paths().join(" and ");
+        search
+            .looked
+            .extend((!paths.is_empty()).then(|| paths + &place));
+    }
+    Ok(found)
+}
+
+/// The profile whose settings count: the one that the command line or the
+/// environment names, which must exist, else 'default', if it exists.
+/// AWS_PROFILE comes first; botocore alone has these two the other way round.
+pub(super) fn current<'a>(search: &'a Search, named: Option<&str>) -> Result<Option<Profile<'a>>> {
     let variables = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
-    if let Some(name) = variables.iter().find_map(|name| search.get(name)) {
-        return named(search, &name).map(Some);
+    let variable = || variables.iter().find_map(|name| search.get(name));
+    let files = search.files()?;
+    match named.map(String::from).or_else(variable) {
+        Some(name) => files.named(&name).map(Some),
+        None => Ok(files.profile("default")),
     }
-    let files = Files::open(search)?;
-    let profile = files.profile("default");
-    if let Some(profile) = &profile
-        && let Some(found) = profile.found()?
-    {
-        return Ok(Some(found));
-    }
-    search
-        .looked
-        .extend(files.paths().iter().map(|p| p.to_string()));
-    if let Some(key) = profile.as_ref().and_then(Profile::elsewhere)
-        && let Some(last) = search.looked.last_mut()
-    {
-        last.push_str(&format!(" (where {key} is not supported)"));
-    }
-    Ok(None)
+}
+
+/// A setting of that profile.
+pub(super) fn setting(search: &Search, key: &str) -> Result<Option<String>> {
+    current(search, None)?.map_or(Ok(None), |profile| profile.text(key))
 }
 
 /// Both files, in order of precedence; absent if there is no path to it.
-struct Files {
+pub(super) struct Files {
     credentials: Option<File>,
     config: Option<File>,
 }
@@ -95,7 +92,7 @@ struct File {
 }
 
 impl Files {
-    fn open(search: &Search) -> Result<Files> {
+    pub(super) fn open(search: &Search) -> Result<Files> {
         Ok(Files {
             credentials: File::open(search, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")?,
             config: File::open(search, "AWS_CONFIG_FILE", ".aws/config")?,
@@ -107,23 +104,30 @@ impl Files {
         files.map(|f| f.path.as_str()).collect()
     }
 
-    fn profile<'a>(&'a self, name: &'a str) -> Option<Profile<'a>> {
-        let parts: Vec<Part> = [
-            part(&self.credentials, |header| header == name),
+    /// A profile that must exist.
+    fn named(&self, name: &str) -> Result<Profile<'_>> {
+        self.profile(name).ok_or_else(|| {
+            let why = match self.paths().as_slice() {
+                [] => "there are no files to look in, HOME is not set".to_string(),
+                paths => format!("not in {}", paths.join(" or ")),
+            };
+            Error::new(Exit::Config, format!("profile {name}"), why)
+        })
+    }
+
+    fn profile(&self, name: &str) -> Option<Profile<'_>> {
+        let profile = Profile {
+            name: name.to_string(),
+            shared: part(&self.credentials, |header| header == name),
             // `[default]` counts only where there is no `[profile default]`.
-            part(&self.config, |header| {
+            config: part(&self.config, |header| {
                 titled(header, "profile") == Some(name)
             })
             .or_else(|| part(&self.config, |header| header == name && name == "default")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        (!parts.is_empty()).then_some(Profile {
-            name,
-            parts,
-            config: &self.config,
-        })
+            file: &self.config,
+        };
+        let exists = profile.shared.is_some() || profile.config.is_some();
+        exists.then_some(profile)
     }
 }
 
@@ -137,7 +141,10 @@ impl File {
             None => search.at_home(default),
         };
         let Some(path) = path else { return Ok(None) };
-        let contents = read(&path, LIMIT)?;
+        let contents = match is_out_of_reach(&path) {
+            true => None,
+            false => read(&path, LIMIT)?,
+        };
         let text = contents.as_ref().map_or("", |c| &c.text);
         let sections = ini::parse(&path, text)?;
         Ok(Some(File {
@@ -146,6 +153,12 @@ impl File {
             sections,
         }))
     }
+}
+
+/// Whether a file's folder is closed to us, as another user's home is where
+/// HOME was kept: nothing there is ours, and botocore sees nothing either.
+fn is_out_of_reach(path: &str) -> bool {
+    fs::metadata(path).is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
 }
 
 /// The name in a header such as `profile name` or `services "a name"`, if it
@@ -193,84 +206,126 @@ impl Part<'_> {
         self.get(key).map(|e| e.text(&self.file.path)).transpose()
     }
 
-    /// The keys, which must be whole within one file.
+    /// The key, which must be whole within one file.
     fn credentials(&self, profile: &str) -> Result<Option<Credentials>> {
         let path = &self.file.path;
         let lacks = |there, missing| {
             let place = format!("{path}: profile {profile}");
             Err(half(Exit::Config, &place, there, missing))
         };
-        match (self.text(NAMES[0])?, self.text(NAMES[1])?) {
+        match (self.text(ID)?, self.text(SECRET)?) {
             (Some(id), Some(secret)) => {
-                let token = self.text(NAMES[2])?;
-                assemble(path, NAMES, Credentials { id, secret, token }).map(Some)
+                let set = |name: &&str| self.get(name).is_some();
+                let name = TOKENS.into_iter().find(set).unwrap_or(TOKENS[1]);
+                let token = self.text(name)?;
+                let credentials = Credentials { id, secret, token };
+                assemble(path, [ID, SECRET, name], credentials).map(Some)
             }
-            (Some(_), None) => lacks(NAMES[0], NAMES[1]),
-            (None, Some(_)) => lacks(NAMES[1], NAMES[0]),
+            (Some(_), None) => lacks(ID, SECRET),
+            (None, Some(_)) => lacks(SECRET, ID),
             (None, None) => Ok(None),
         }
     }
 }
 
-/// A profile: its part in the credentials file, then that in the config file.
-struct Profile<'a> {
-    name: &'a str,
-    parts: Vec<Part<'a>>,
-    config: &'a Option<File>,
+/// A profile: what the credentials file has of it, and what the config file.
+pub(super) struct Profile<'a> {
+    name: String,
+    shared: Option<Part<'a>>,
+    config: Option<Part<'a>>,
+    /// The config file, which has the services.
+    file: &'a Option<File>,
 }
 
 impl Profile<'_> {
-    /// Where it says that its keys come from, if not out of itself.
-    fn elsewhere(&self) -> Option<&'static str> {
-        let has = |key: &&str| self.parts.iter().any(|part| part.get(key).is_some());
-        ELSEWHERE.into_iter().find(has)
+    fn error(&self, why: impl std::fmt::Display) -> Error {
+        Error::new(Exit::Config, format!("profile {}", self.name), why)
     }
 
-    fn text(&self, key: &str) -> Result<Option<String>> {
-        let part = self.parts.iter().find(|part| part.get(key).is_some());
-        part.map_or(Ok(None), |part| part.text(key))
+    /// The part that has a setting: that of the credentials file outweighs
+    /// the other, as botocore merges the two.
+    fn part(&self, key: &str) -> Option<&Part<'_>> {
+        let mut parts = self.shared.iter().chain(&self.config);
+        parts.find(|part| part.get(key).is_some())
     }
 
-    fn found(&self) -> Result<Option<Found>> {
-        // AWS's tools take on the role even where there are keys; to use the
-        // keys would be to act as somebody else.
-        if matches!(self.elsewhere(), Some("role_arn")) {
+    /// A setting.
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>> {
+        self.part(key).map_or(Ok(None), |part| part.text(key))
+    }
+
+    /// The key, in botocore's order: a role, a key in the credentials file, a
+    /// program, a key in the config file.
+    fn found(&self, search: &Search) -> Result<Option<Found>> {
+        // Keys beside a role are those that it is taken on with; to use them
+        // would be to act as somebody else.
+        if self.part(ROLE).is_some() {
+            return Err(self.elsewhere(ROLE));
+        }
+        if let Some(found) = self.in_part(&self.shared)? {
+            return Ok(Some(found));
+        }
+        if let Some(part) = self.part(PROCESS)
+            && let Some(entry) = part.get(PROCESS)
+        {
+            return self.asked(search, part, entry).map(Some);
+        }
+        if let Some(found) = self.in_part(&self.config)? {
+            return Ok(Some(found));
+        }
+        match ELSEWHERE.into_iter().find(|key| self.part(key).is_some()) {
+            Some(key) => Err(self.elsewhere(key)),
+            None => Ok(None),
+        }
+    }
+
+    fn elsewhere(&self, key: &str) -> Error {
+        let why = format!("{key}: {}", left_to_aws(Some(&self.name)));
+        self.error(why)
+    }
+
+    fn in_part(&self, part: &Option<Part>) -> Result<Option<Found>> {
+        let Some(part) = part else { return Ok(None) };
+        let Some(credentials) = part.credentials(&self.name)? else {
             return Ok(None);
+        };
+        let path = &part.file.path;
+        let contents = part.file.contents.as_ref();
+        Ok(Some(Found {
+            fixed: contents.is_some_and(|c| !c.regular),
+            warning: contents.and_then(|c| c.warning(path)),
+            aws: true,
+            ..Found::new(credentials, format!("profile {} in {path}", self.name))
+        }))
+    }
+
+    /// What the program says. Its words may stand on several lines.
+    fn asked(&self, search: &Search, part: &Part, entry: &Entry) -> Result<Found> {
+        let (name, path) = (&self.name, &part.file.path);
+        if !search.asks {
+            let place = format!("profile {name}: {PROCESS}");
+            return Err(Error::new(Exit::Config, place, "no program is run here"));
         }
-        for part in &self.parts {
-            let Some(credentials) = part.credentials(self.name)? else {
-                continue;
-            };
-            let path = &part.file.path;
-            let contents = part.file.contents.as_ref();
-            return Ok(Some(Found {
-                region: self.text("region")?,
-                endpoint: self.endpoint()?,
-                fixed: contents.is_some_and(|c| !c.regular),
-                warning: contents.and_then(|c| c.warning(path)),
-                aws_files: true,
-                ..Found::new(credentials, format!("profile {} in {path}", self.name))
-            }));
-        }
-        Ok(None)
+        let (credentials, expires) = process::ask(name, entry.value.trim_matches(BLANKS))?;
+        let source = format!("{PROCESS} of profile {name} in {path}");
+        Ok(Found {
+            expires,
+            aws: true,
+            ..Found::new(credentials, source)
+        })
     }
 
     /// The endpoint of S3 from the services section that the profile names,
     /// else the profile's for all services. A services section that is not
     /// there is an error: the keys could go to the wrong place.
-    fn endpoint(&self) -> Result<Option<String>> {
-        let ignore = self.text("ignore_configured_endpoint_urls")?;
-        if ignore.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Ok(None);
-        }
+    pub(super) fn endpoint(&self) -> Result<Option<String>> {
         if let Some(name) = self.text("services")? {
-            let services = part(self.config, |header| {
+            let services = part(self.file, |header| {
                 titled(header, "services") == Some(&name)
             });
             let Some(services) = services else {
                 let why = format!("there is no section [services {name}] in the config file");
-                let what = format!("profile {}", self.name);
-                return Err(Error::new(Exit::Config, what, why));
+                return Err(self.error(why));
             };
             let path = &services.file.path;
             if let Some(block) = services.get("s3")

@@ -133,39 +133,123 @@ fn endpoints() {
 #[test]
 fn keys_from_elsewhere() {
     let dir = Dir::new();
+    let advice = "s3pipe leaves this to AWS's own tools: use another profile, with \
+                  credential_process = aws configure export-credentials";
     for setting in [
-        "credential_process",
         "sso_session",
+        "sso_start_url",
         "role_arn",
+        "web_identity_token_file",
         "login_session",
     ] {
-        dir.write(".aws/config", format!("[default]\n{setting} = hush\n"));
-        let e = dir.find(None, Some("default"), &[]).unwrap_err();
-        assert_eq!(e.exit(), Exit::Config);
-        let expected = format!(
-            "profile default: {setting} is not supported, a profile needs \
-             aws_access_key_id and aws_secret_access_key"
-        );
-        assert_eq!(e.to_string(), expected);
-        let e = dir.find(None, None, &[]).unwrap_err();
-        assert_eq!(e.exit(), Exit::Denied);
-        assert!(
-            e.why()
-                .ends_with(&format!("(where {setting} is not supported)"))
-        );
+        let text = format!("[default]\n{setting} = hush\n[profile a b]\n[profile 'a b']\n");
+        dir.write(".aws/config", text + &format!("{setting} = hush\n"));
+        for named in [Some("default"), None] {
+            let e = dir.find(None, named, &[]).unwrap_err();
+            assert_eq!((e.exit(), e.what()), (Exit::Config, "profile default"));
+            let expected = format!("{setting}: {advice} --profile default --format process");
+            assert_eq!(e.why(), expected);
+        }
+        let e = dir.find(None, None, &[("AWS_PROFILE", "a b")]).unwrap_err();
+        assert!(e.why().contains(" --profile 'a b' --format"), "{e}");
+        // A program is beside it, for those who cannot do it otherwise; but
+        // that could be the one that the role is taken on with.
+        let text = format!("[default]\n{setting} = x\ncredential_process = /gone\n");
+        dir.write(".aws/config", text);
+        let e = dir.obtain(None, None, &[]).unwrap_err();
+        assert_eq!(e.why().contains(advice), setting == "role_arn", "{e}");
     }
-    // Keys beside a process are used; beside a role they are the role's.
+    // So could a key.
     dir.write(".aws/credentials", format!("[default]\n{KEYS}"));
     assert!(dir.find(None, None, &[]).is_ok());
     dir.write(".aws/config", "[default]\nrole_arn = r\n");
-    assert_eq!(dir.find(None, None, &[]).unwrap_err().exit(), Exit::Denied);
+    let e = dir.find(None, None, &[]).unwrap_err();
+    assert!(e.why().starts_with("role_arn: s3pipe leaves"), "{e}");
+
+    let file = ("AWS_WEB_IDENTITY_TOKEN_FILE", "/hush");
+    let e = dir.find(None, None, &[file, ("HOME", "")]).unwrap_err();
+    assert_eq!((e.exit(), e.what()), (Exit::Config, file.0));
+    assert_eq!(e.why(), format!("{advice} --format process"));
+}
+
+#[test]
+fn which_of_several_keys() {
+    let dir = Dir::new();
+    let answer = r#"{"Version":1,"AccessKeyId":"P","SecretAccessKey":"s"}"#;
+    let program = format!("credential_process = echo '{answer}'\n");
+    let other = KEYS.replace("= A", "= C");
+    for (shared, config, id) in [
+        (KEYS, [&*other, &program].concat(), "A"),
+        ("region = r\n", [&*other, &program].concat(), "P"),
+        (&program, other.clone(), "P"),
+        ("region = r\n", other.clone(), "C"),
+    ] {
+        dir.write(".aws/credentials", format!("[default]\n{shared}"));
+        dir.write(".aws/config", format!("[default]\n{config}"));
+        let found = dir.obtain(None, None, &[]).unwrap();
+        assert_eq!(found.credentials.id, id);
+    }
+}
+
+#[test]
+fn tokens_have_two_names() {
+    let dir = Dir::new();
+    for (settings, token) in [
+        ("aws_session_token=new", "new"),
+        ("aws_security_token=old", "old"),
+        ("aws_session_token=new\naws_security_token=old", "old"),
+        ("aws_session_token=new\naws_security_token=", "new"),
+    ] {
+        dir.write(".aws/credentials", format!("[default]\n{KEYS}{settings}\n"));
+        let found = dir.find(None, None, &[]).unwrap();
+        assert_eq!(found.credentials.token.as_deref(), Some(token));
+    }
+}
+
+#[test]
+fn a_profile_without_keys() {
+    let dir = Dir::new();
     dir.write(".aws/credentials", "[default]\nregion = r\n");
-    dir.write(".aws/config", "");
     let e = dir.find(None, Some("default"), &[]).unwrap_err();
-    assert_eq!(
-        e.why(),
-        "it lacks aws_access_key_id and aws_secret_access_key"
-    );
+    assert_eq!(e.exit(), Exit::Config);
+    let lacks = "it lacks aws_access_key_id and aws_secret_access_key, or credential_process";
+    assert_eq!(e.why(), lacks);
+    // Whatever the environment names is looked at, and passed over.
+    dir.write(".aws/config", "[profile p]\nregion = r\n");
+    for (env, name) in [(vec![], "default"), (vec![("AWS_PROFILE", "p")], "p")] {
+        let e = dir.find(None, None, &env).unwrap_err();
+        assert_eq!((e.exit(), e.what()), (Exit::Denied, "credentials"));
+        assert!(
+            e.why().ends_with(&format!("/.aws/config (profile {name})")),
+            "{e}"
+        );
+    }
+}
+
+/// Another user's home, where HOME was kept.
+#[test]
+fn files_out_of_reach() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::new();
+    let path = dir.write(".aws/credentials", format!("[default]\n{KEYS}"));
+    let chmod = |path: &str, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    chmod(&dir.path(".aws"), 0);
+    let closed = fs::metadata(&path).is_err();
+    let e = dir.find(None, None, &[]);
+    let pair = [("AWS_ACCESS_KEY_ID", "E"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let found = dir.find(None, None, &pair);
+    chmod(&dir.path(".aws"), 0o700);
+    // Nothing is closed to root.
+    assert_eq!(e.is_err_and(|e| e.exit() == Exit::Denied), closed);
+    assert_eq!(found.unwrap().credentials.id, "E");
+    // A file that is in reach, and cannot be read, is another matter.
+    chmod(&path, 0);
+    if fs::File::open(&path).is_err() {
+        let e = dir.find(None, None, &pair).unwrap_err();
+        assert_eq!((e.exit(), e.what()), (Exit::Config, &*path));
+    }
 }
 
 #[test]

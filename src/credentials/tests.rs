@@ -1,6 +1,6 @@
 //! The chain of providers, from outside.
 
-use super::testing::Dir;
+use super::testing::{Dir, Place};
 use super::*;
 
 const ENV: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "E"), ("AWS_SECRET_ACCESS_KEY", "s")];
@@ -51,6 +51,10 @@ fn environment_is_whole_or_an_error() {
     let found = dir.find(None, None, &[ENV[0], ENV[1], token]).unwrap();
     assert_eq!(found.credentials.token.as_deref(), Some("t"));
 
+    let old = ("AWS_SECURITY_TOKEN", "old");
+    let found = dir.find(None, None, &[ENV[0], ENV[1], token, old]);
+    assert_eq!(found.unwrap().credentials.token.as_deref(), Some("old"));
+
     // Set but empty is unset.
     for half in [vec![ENV[0]], vec![ENV[0], (ENV[1].0, "")]] {
         let e = dir.find(None, None, &half).unwrap_err();
@@ -70,6 +74,8 @@ fn environment_is_whole_or_an_error() {
         (ENV[0].0, "a b"),
         (ENV[1].0, "a\nb"),
         (token.0, "é"),
+        (old.0, "é"),
+        ("AWS_CREDENTIAL_EXPIRATION", "soon"),
     ] {
         let e = dir
             .find(None, None, &[(name, bad), ENV[0], ENV[1]])
@@ -77,6 +83,56 @@ fn environment_is_whole_or_an_error() {
         assert_eq!(e.exit(), Exit::Config);
         assert!(e.why().starts_with(name), "{e}");
     }
+}
+
+#[test]
+fn keys_in_the_environment_may_expire() {
+    let time = ("AWS_CREDENTIAL_EXPIRATION", "2026-11-23T02:02:03+01:00");
+    let found = Dir::new().find(None, None, &[ENV[0], ENV[1], time]);
+    let found = found.unwrap();
+    let shown = found.expires.map(Utc::rfc3339);
+    assert_eq!(shown.as_deref(), Some("2026-11-23T01:02:03Z"));
+    assert!(found.fixed);
+}
+
+/// Behind the files, and in this order.
+#[test]
+fn services_come_last() {
+    let dir = Dir::new();
+    let keys =
+        |id: &str| format!(r#"{{"Code":"Success","AccessKeyId":"{id}","SecretAccessKey":"s"}}"#);
+    let container = Place::start(vec![(200, &keys("C")); 2]);
+    let instance = Place::start(vec![(200, "T"), (200, "r"), (200, &keys("I"))]);
+    let (container_url, instance_url) = (container.url("/"), instance.url(""));
+    let service = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*instance_url);
+    let both = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*container_url),
+        service,
+    ];
+    // A profile goes with what a service gave.
+    dir.write(
+        ".aws/config",
+        "[default]\nregion = r\nendpoint_url = http://e\n",
+    );
+    let found = dir.obtain(None, None, &[service]).unwrap();
+    assert_eq!(found.credentials.id, "I");
+    let found = dir.obtain(None, None, &both).unwrap();
+    assert_eq!(found.credentials.id, "C");
+    assert_eq!(found.region.as_deref(), Some("r"));
+    assert_eq!(found.endpoint.as_deref(), Some("http://e"));
+    // Who only looks does not ask, nor who has a key, nor who named a profile.
+    let e = dir.find(None, None, &both).unwrap_err();
+    assert!(
+        e.why().starts_with("none in ") && !e.why().contains("container"),
+        "{e}"
+    );
+    let env = [&both[..], &ENV].concat();
+    assert_eq!(dir.obtain(None, None, &env).unwrap().credentials.id, "E");
+    let e = dir.obtain(None, Some("default"), &both).unwrap_err();
+    assert!(e.why().starts_with("it lacks "), "{e}");
+    dir.write("system", "aws.id=S\naws.key=s");
+    assert_eq!(dir.obtain(None, None, &both).unwrap().credentials.id, "S");
+    assert_eq!((container.seen().len(), instance.seen().len()), (1, 3));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use super::fault::{Fault, Verdict, judge};
 use super::headers::Headers;
 use super::refusal::refusal;
 use super::trial::{Limits, Trial};
+use crate::credentials::{refresh_at, retry_at};
 use crate::error::{Error, Exit, Result};
 use crate::http::{Answer, Http, Outgoing, Payload};
 use crate::progress::Progress;
@@ -30,8 +31,8 @@ use crate::uri;
 /// How long a service that has not answered anything yet is believed to exist.
 const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Gets the credentials anew.
-pub type Reload = Box<dyn Fn() -> Result<Credentials>>;
+/// Gets the credentials anew, and when they expire, if that is known.
+pub type Reload = Box<dyn Fn() -> Result<(Credentials, Option<Utc>)>>;
 
 /// Everything that a client needs to know.
 pub struct Setup {
@@ -72,6 +73,8 @@ pub struct Client {
     /// Whether the service has answered anything yet.
     answered: bool,
     underway: bool,
+    /// When the credentials expire, and when to ask for others.
+    expiry: Option<(Utc, Utc)>,
 }
 
 impl Client {
@@ -84,6 +87,7 @@ impl Client {
             clock: None,
             answered: false,
             underway: false,
+            expiry: None,
         }
     }
 
@@ -185,6 +189,7 @@ impl Client {
         let mut trial = Trial::default();
         loop {
             self.setup.progress.wait_turn();
+            self.refresh_credentials();
             let signed_at = self.now();
             self.setup.progress.set_moving(0);
             let attempt = self.attempt(op, signed_at);
@@ -242,13 +247,34 @@ impl Client {
             return false;
         };
         match reload() {
-            Ok(fresh) => {
+            Ok((fresh, expires)) => {
                 let changed = fresh != self.setup.credentials;
                 self.setup.credentials = fresh;
+                self.set_expiry(expires);
                 changed
             }
-            Err(_) => false,
+            Err(e) => {
+                self.setup.progress.debug(|| format!("not refreshed: {e}"));
+                let now = self.now();
+                if let Some((expires, next)) = &mut self.expiry {
+                    *next = retry_at(*expires, now);
+                }
+                false
+            }
         }
+    }
+
+    /// When the credentials expire, by the service's clock.
+    pub fn set_expiry(&mut self, expires: Option<Utc>) {
+        let now = self.now();
+        self.expiry = expires.map(|expires| (expires, refresh_at(expires, now)));
+    }
+
+    /// Get other credentials if these expire soon. If that fails they are good
+    /// for a while still. True if there are other ones now.
+    pub fn refresh_credentials(&mut self) -> bool {
+        let due = self.expiry.is_some_and(|(_, next)| next <= self.now());
+        due && self.reload_credentials()
     }
 
     /// Whether to wait and try again, or what to leave with, and whether that is

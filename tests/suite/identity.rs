@@ -1,8 +1,13 @@
 //! Who s3pipe acts as, and where that is written: the places in their order,
 //! what goes with which key, and that no secret is ever shown.
 
+mod boto;
+mod container;
 mod headers;
+mod imds;
 mod keyfiles;
+mod process;
+mod refresh;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

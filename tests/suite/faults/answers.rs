@@ -265,9 +265,10 @@ fn a_refusal_in_the_middle_is_waited_out() {
                 times: 2,
             });
         }
-        // With workers the third block may be refused before any is stored.
+        // With workers the third request may be refused before any block is
+        // done.
         site.upload(&data).alone().run().ok();
-        assert_same(&site.download().run().ok().stdout, &data);
+        assert_same(&site.download().alone().run().ok().stdout, &data);
         let faulted = site.proxy.seen().iter().filter(|s| s.faulted).count();
         assert_eq!(faulted, 6);
     }

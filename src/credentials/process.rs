@@ -1,0 +1,147 @@
+//! `credential_process`: a program that prints an access key, and the way by
+//! which single sign-on, roles and password managers are served.
+//!
+//! It is started without a shell, with its own words and nothing of ours: its
+//! stdin is empty, so that it cannot eat the stream, and its stderr is ours,
+//! so that it can complain or ask. It has a minute (somebody may have to
+//! touch a key), is killed if it takes longer or we are told to stop, and is
+//! reaped in any case; its own children are its own affair. Its words may hold
+//! secrets and are never shown; nor is what it printed. It fails with 78 where the command or its answer cannot
+//! be used, and with 77 where it gave none.
+//!
+//! Source: the AWS SDKs and Tools Reference Guide, 'Process credential
+//! provider'.
+
+#![forbid(unsafe_code)]
+
+use super::answer::{Answer, LIMIT};
+use super::{stopped, words};
+use crate::error::{Error, Exit, Result, os_reason};
+use crate::sign::Credentials;
+use crate::sys;
+use crate::time::Utc;
+use std::io::{self, ErrorKind, PipeReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long between two looks at a program that is silent.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What the program that a profile names says.
+pub(super) fn ask(profile: &str, command: &str) -> Result<(Credentials, Option<Utc>)> {
+    let place = format!("profile {profile}: credential_process");
+    let refuse = |why| Error::new(Exit::Config, &place, why);
+    let words = words::split(command).ok_or_else(|| refuse("a quote in it is not closed"))?;
+    let output = run(&place, &words, PATIENCE)?;
+    let answer = Answer::parse(&place, &output)?;
+    if !answer.is_one("Version") {
+        return Err(refuse("its answer is not of version 1"));
+    }
+    answer.credentials("SessionToken")
+}
+
+/// A program that is ended and reaped when it is forgotten.
+struct Program {
+    child: Child,
+    /// Its output, until that has ended.
+    output: Option<PipeReader>,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Runs a program to its end; its output, which may be longer than an answer.
+fn run(place: &str, words: &[String], patience: Duration) -> Result<Vec<u8>> {
+    let failed = |why: String| Error::new(Exit::Denied, place, why);
+    let mut program = start(words).map_err(|e| {
+        let why = format!("it cannot be started: {}", os_reason(&e));
+        Error::new(Exit::Config, place, why)
+    })?;
+    let end = Instant::now() + patience;
+    let mut bytes = Vec::new();
+    loop {
+        // In this order, so that nothing is missed. Its output may stay open
+        // beyond its end, in a process that it left behind.
+        let status = program.child.try_wait();
+        let status = status.map_err(|e| failed(os_reason(&e)))?;
+        let read = program.read(&mut bytes);
+        read.map_err(|e| failed(os_reason(&e)))?;
+        // A terminal's ^C is for the program as well, and may have ended it.
+        stopped(place)?;
+        match status {
+            _ if bytes.len() > LIMIT => return Ok(bytes),
+            Some(status) if status.success() => return Ok(bytes),
+            Some(status) => return Err(failed(ending(status))),
+            None => {}
+        }
+        if Instant::now() >= end {
+            let why = format!("it took longer than {} s", patience.as_secs());
+            return Err(failed(why));
+        }
+        program.wait();
+    }
+}
+
+/// Starts it.
+fn start(words: &[String]) -> io::Result<Program> {
+    let Some((name, arguments)) = words.split_first() else {
+        return Err(io::Error::other("it is empty"));
+    };
+    let (reader, writer) = io::pipe()?;
+    let mut command = Command::new(name);
+    command.args(arguments).stdin(Stdio::null()).stdout(writer);
+    Ok(Program {
+        child: command.spawn()?,
+        output: Some(reader),
+    })
+}
+
+impl Program {
+    /// Reads what is there, without waiting for more, until it is too much.
+    fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let mut part = [0; 4096];
+        while let Some(output) = &mut self.output
+            && bytes.len() <= LIMIT
+            && sys::wait_for_input(&[output.as_fd()], Duration::ZERO)[0]
+        {
+            match output.read(&mut part) {
+                Ok(0) => self.output = None,
+                Ok(n) => bytes.extend_from_slice(&part[..n]),
+                Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Until it says something, a signal comes, or it is time to look.
+    fn wait(&self) {
+        match &self.output {
+            Some(output) => drop(sys::wait_for_input(&[output.as_fd()], PAUSE)),
+            None => sys::pause(PAUSE),
+        }
+    }
+}
+
+fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("it failed with exit status {code}"),
+        (None, Some(signal)) => format!("it was killed by signal {signal}"),
+        (None, None) => "it failed".to_string(),
+    }
+}
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;
