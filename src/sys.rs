@@ -241,11 +241,21 @@ impl Stream {
     /// server on some network file systems.
     pub fn close(self) -> io::Result<()> {
         let fd = self.0.into_raw_fd();
-        // SAFETY: we own `fd` and give it up here.
-        match unsafe { libc::close(fd) } {
+        // A tick in the middle would leave unclear what became of the data.
+        let ticked = TICKING.swap(false, Ordering::Relaxed);
+        // SAFETY: we own `fd` and give it up here; alarm takes an integer.
+        let closed = unsafe {
+            libc::alarm(0);
+            libc::close(fd)
+        };
+        let result = match closed {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
+        };
+        if ticked {
+            start_ticking();
         }
+        result
     }
 
     /// The descriptor once more, for another process.
