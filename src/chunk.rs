@@ -103,7 +103,11 @@ pub fn spill(
                 *written += n as u64;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Broken::Io(e)),
+            Err(e) => {
+                // A signal to all of us ends the other end of a pipe as well.
+                check().map_err(Broken::Stopped)?;
+                return Err(Broken::Io(e));
+            }
         }
         check().map_err(Broken::Stopped)?;
     }

@@ -140,12 +140,14 @@ impl Program {
 
     fn finish(mut self, mut stopped: impl FnMut() -> Result<()>) -> Result<()> {
         loop {
-            match self.child.try_wait() {
+            let ended = self.child.try_wait();
+            // A signal to all of us: that the program died of it is no news.
+            stopped()?;
+            match ended {
                 Ok(Some(status)) => return self.judge(status),
                 Ok(None) => {}
                 Err(e) => return Err(self.error(os_reason(&e))),
             }
-            stopped()?;
             sys::wait_for_end(self.child.id());
         }
     }

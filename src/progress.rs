@@ -48,7 +48,11 @@ pub struct Progress {
     drawn: AtomicBool,
     limit: Arc<Mutex<Limit>>,
     relay: Option<Arc<dyn Relay>>,
+    /// Tell a worker of ours to send no request for so long.
+    others: Mutex<Vec<Tell>>,
 }
+
+type Tell = Box<dyn Fn(Duration) + Send>;
 
 /// A worker's way to its coordinator.
 pub trait Relay: Send + Sync {
@@ -126,6 +130,7 @@ impl Progress {
             drawn: AtomicBool::new(false),
             limit,
             relay: None,
+            others: Mutex::default(),
         }
     }
 
@@ -162,8 +167,25 @@ impl Progress {
     /// The service asked to be spared; so all workers shall wait.
     pub fn slowed(&self, time: Duration) {
         if let Some(relay) = &self.relay {
-            relay.slowed(time);
+            return relay.slowed(time);
         }
+        self.hold(time);
+        if let Ok(others) = self.others.lock() {
+            others.iter().for_each(|tell| tell(time));
+        }
+    }
+
+    /// Have this called when the service asks to be spared, even while we wait
+    /// for it ourselves.
+    pub fn when_slowed(&self, tell: impl Fn(Duration) + Send + 'static) {
+        if let Ok(mut others) = self.others.lock() {
+            others.push(Box::new(tell));
+        }
+    }
+
+    /// How long no request may be sent.
+    pub fn held(&self) -> Option<Duration> {
+        self.limit().held(Instant::now())
     }
 
     fn limit(&self) -> MutexGuard<'_, Limit> {

@@ -136,6 +136,12 @@ impl Team {
         // It holds the worker's end of the channel: while that is open here,
         // we would not see the worker go.
         drop(program);
+        let ear = channel.try_clone()?;
+        client.progress().when_slowed(move |time| {
+            if sys::can_write(ear.as_fd()) {
+                let _ = (&ear).write_all(Order::Hold(time).to_line().as_bytes());
+            }
+        });
         let mut worker = Worker {
             child,
             channel,
@@ -148,6 +154,10 @@ impl Team {
             gone: false,
         };
         worker.send(&Order::Begin(Box::new(self.brief(client))));
+        // What the others were told before it came.
+        if let Some(time) = client.progress().held() {
+            worker.send(&Order::Hold(time));
+        }
         Ok(worker)
     }
 
@@ -171,6 +181,9 @@ impl Team {
             _ => Duty::Write,
         };
         self.share_rate();
+        if self.crew[at].keys != self.keys {
+            self.send_keys(at);
+        }
         self.crew[at].send(order);
     }
 
@@ -223,7 +236,7 @@ impl Team {
             self.listen(client, nap);
             self.mind_silence()?;
             client.refresh_credentials();
-            self.hand_out_keys(client);
+            self.note_keys(client);
             client.progress().check()?;
         }
         let next = self.reports.pop_front();
@@ -267,10 +280,7 @@ impl Team {
                 Some(Report::Say(text)) => progress.say(&text),
                 Some(Report::Retried) => progress.retried(),
                 Some(Report::Moved(bytes)) => self.crew[at].moving = bytes,
-                Some(Report::Slow(time)) => {
-                    progress.hold(time);
-                    self.tell_others(at, &Order::Hold(time));
-                }
+                Some(Report::Slow(time)) => progress.slowed(time),
                 Some(Report::Expired) => self.renew(at, client),
                 Some(report) => {
                     self.crew[at].moving = 0;
@@ -283,25 +293,12 @@ impl Team {
         }
     }
 
-    fn tell_others(&mut self, but: usize, order: &Order) {
-        for (at, worker) in self.crew.iter_mut().enumerate() {
-            if at != but {
-                worker.mention(order);
-            }
-        }
-    }
-
-    /// Tell everybody of credentials that they do not have yet.
-    fn hand_out_keys(&mut self, client: &Client) {
+    /// Credentials that the client has found since are the team's. A worker gets
+    /// them with its next order, so that it is known what it has signed with.
+    fn note_keys(&mut self, client: &Client) {
         if *client.credentials() != self.begin.credentials {
             self.begin.credentials = client.credentials().clone();
             self.keys += 1;
-        }
-        for worker in self.crew.iter_mut().filter(|w| w.keys != self.keys) {
-            let fresh = self.begin.credentials.clone();
-            if worker.mention(&Order::Credentials(fresh)) {
-                worker.keys = self.keys;
-            }
         }
     }
 
@@ -310,10 +307,14 @@ impl Team {
     fn renew(&mut self, at: usize, client: &mut Client) {
         if self.crew[at].keys == self.keys {
             client.reload_credentials();
+            self.note_keys(client);
         }
-        self.hand_out_keys(client);
-        self.crew[at].keys = self.keys;
+        self.send_keys(at);
+    }
+
+    fn send_keys(&mut self, at: usize) {
         let fresh = self.begin.credentials.clone();
+        self.crew[at].keys = self.keys;
         self.crew[at].send(&Order::Credentials(fresh));
     }
 
@@ -358,6 +359,8 @@ impl Team {
     /// that. A report is of one that could not close it.
     pub fn finish(&mut self, client: &mut Client) -> Result<Option<Report>> {
         for worker in &mut self.crew {
+            // Closing the stream may take a while, but not for ever.
+            (worker.duty, worker.silent) = (Duty::Write, Duration::ZERO);
             worker.send(&Order::Finish);
         }
         let mut closed = 0;

@@ -25,3 +25,4 @@ mod streams;
 mod upkeep;
 mod usage;
 mod version1;
+mod workers;

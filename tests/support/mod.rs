@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod server;
+mod unusual;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};

@@ -2,13 +2,15 @@
 
 use super::date;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A request that the proxy has met, as far as it has come by now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Its place in the list of all requests, from 0.
     pub n: usize,
+    /// When its head had come: never earlier than it was sent.
+    pub at: Instant,
     /// `PUT`; a `CONNECT` is listed too.
     pub method: String,
     /// The request target as it was sent: `/bucket/key?query`, `http://…`

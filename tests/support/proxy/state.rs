@@ -142,6 +142,7 @@ impl Shared {
         let mut state = self.lock();
         let mut seen = Seen {
             n: state.seen.len(),
+            at: Instant::now(),
             method,
             target,
             headers: head.headers(),
