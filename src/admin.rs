@@ -10,6 +10,7 @@ use crate::error::{Error, Exit, Result, os_reason};
 use crate::key::{Keys, Name};
 use crate::legacy::{self, Old};
 use crate::s3::{Client, Kind};
+use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 use crate::sys;
 use crate::time::Utc;
@@ -19,14 +20,20 @@ use crate::upload::remove_upload;
 /// The names of all committed streams, sorted, one a line; `long` puts
 /// creation time, bytes and blocks before each, separated by tabs.
 ///
-/// A stream that cannot be read has `?` there, and makes the result 65.
-pub fn list(client: &mut Client, keys: &Keys, long: bool) -> (String, Result<()>) {
+/// For `long` the seals are checked that `ring` demands. A stream that cannot be read has `?` there, and makes the result 65.
+pub fn list(client: &mut Client, keys: &Keys, long: bool, ring: &Keyring) -> (String, Result<()>) {
     let mut out = String::new();
-    let result = list_into(client, keys, long, &mut out);
+    let result = list_into(client, keys, long, ring, &mut out);
     (out, result)
 }
 
-fn list_into(client: &mut Client, keys: &Keys, long: bool, out: &mut String) -> Result<()> {
+fn list_into(
+    client: &mut Client,
+    keys: &Keys,
+    long: bool,
+    ring: &Keyring,
+    out: &mut String,
+) -> Result<()> {
     let prefix = keys.manifests();
     let mut names = Vec::new();
     client.list(&prefix, |object| {
@@ -40,7 +47,7 @@ fn list_into(client: &mut Client, keys: &Keys, long: bool, out: &mut String) -> 
     let mut result = Ok(());
     for name in names {
         if long {
-            match stream::open(client, keys, &name) {
+            match stream::open_sealed(client, keys, &name, ring) {
                 Ok(stream) => out.push_str(&long_line(&stream)),
                 // Deleted since it was listed.
                 Err(e) if e.exit() == Exit::Missing => continue,
@@ -72,9 +79,16 @@ fn old_time(old: &Old) -> String {
     old.created.map_or("-".to_string(), Utc::rfc3339)
 }
 
-/// A stream in words, or its manifest as it is stored.
-pub fn info(client: &mut Client, keys: &Keys, name: &Name, raw: bool) -> Result<String> {
-    let m = match stream::open(client, keys, name)? {
+/// A stream in words, or its manifest as it is stored; its seals are checked as
+/// far as `ring` demands them.
+pub fn info(
+    client: &mut Client,
+    keys: &Keys,
+    name: &Name,
+    raw: bool,
+    ring: &Keyring,
+) -> Result<String> {
+    let m = match stream::open_sealed(client, keys, name, ring)? {
         Stream::Current(manifest) if raw => return Ok(manifest.to_text()),
         Stream::Current(manifest) => manifest,
         Stream::Old(_) if raw => {
@@ -92,7 +106,7 @@ pub fn info(client: &mut Client, keys: &Keys, name: &Name, raw: bool) -> Result<
             ]));
         }
     };
-    Ok(table(&[
+    let mut lines = vec![
         ("stream", name.printable()),
         ("upload", m.upload.as_str().to_string()),
         ("created", m.created.rfc3339()),
@@ -100,8 +114,12 @@ pub fn info(client: &mut Client, keys: &Keys, name: &Name, raw: bool) -> Result<
         ("blocks", m.blocks().to_string()),
         ("blocksize", amount(m.blocksize)),
         ("indexes", m.indexes.len().to_string()),
-        ("encryption", "none".to_string()),
-    ]))
+        ("encryption", m.encryption.word().to_string()),
+    ];
+    for seal in &m.seals {
+        lines.push(("seal", format!("{} ({})", seal.name(), ring.remark(seal))));
+    }
+    Ok(table(&lines))
 }
 
 fn amount(bytes: u64) -> String {

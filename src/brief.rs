@@ -10,6 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::cli::Command;
+use crate::crypt::Encryption;
 use crate::key::UploadId;
 use crate::s3::{Addressing, Headers};
 use crate::sign::{Credentials, Version};
@@ -70,6 +71,8 @@ pub struct Task {
     pub upload: UploadId,
     /// The size of the largest block, in bytes.
     pub blocksize: u64,
+    /// What blocks that are read must hold.
+    pub encryption: Encryption,
     /// The process to die with.
     pub coordinator: u32,
 }
@@ -164,6 +167,7 @@ impl Brief {
             w.put("name", &task.name);
             w.put("upload", task.upload.as_str());
             w.put("blocksize", task.blocksize);
+            w.put("encryption", task.encryption.word());
             w.put("coordinator", task.coordinator);
         }
         w.0
@@ -182,6 +186,7 @@ impl Brief {
                 name: r.text("name")?,
                 upload: UploadId::parse(&r.text("upload")?)?,
                 blocksize: r.number("blocksize")?,
+                encryption: Encryption::parse(&r.text("encryption")?)?,
                 coordinator: r.number("coordinator")?,
             })
         };
@@ -248,6 +253,7 @@ pub(crate) mod tests {
                 name: "a_2Fb".into(),
                 upload: UploadId::new(Utc(0), [7; 8]),
                 blocksize: 1 << 24,
+                encryption: Encryption::Age,
                 coordinator: 4711,
             }),
         }

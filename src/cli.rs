@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Exit, Result};
 use crate::manifest::BLOCK_SIZES;
+use crate::protection::Protection;
 use crate::s3::Addressing;
 use crate::sign::Version;
 use crate::units;
@@ -113,6 +114,8 @@ pub struct Options {
     pub min_size: u64,
     /// `--size`, in bytes.
     pub size: Option<u64>,
+    /// What to encrypt and seal with.
+    pub protection: Protection,
     /// `--header`, as given.
     pub headers: Vec<String>,
     /// `--signature`.
@@ -154,6 +157,9 @@ pub enum Parsed {
 
 /// What a coordinator starts its workers with; for nobody else.
 pub const WORKER: &str = "--worker";
+
+/// Options with a value that may be given more than once.
+const REPEATABLE: [&str; 2] = ["header", "encrypt-to"];
 
 /// How many workers there may be.
 const JOBS: std::ops::RangeInclusive<usize> = 1..=64;
@@ -241,7 +247,7 @@ fn fits(matches: &getopts::Matches, command: Command) -> Result<()> {
     for Spec(short, long, hint, _, commands) in &OPTIONS {
         let name = if long.is_empty() { short } else { long };
         let times = matches.opt_count(name);
-        if times > 1 && !hint.is_empty() && *long != "header" {
+        if times > 1 && !hint.is_empty() && !REPEATABLE.contains(long) {
             return Err(bad(&dashes(name), "given twice"));
         }
         if times > 0 && !commands.is_empty() && !commands.contains(&command) {
@@ -341,6 +347,7 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         length,
         min_size: min_size.unwrap_or(least_by_default),
         size: exact,
+        protection: protection(matches, command)?,
         headers: matches.opt_strs("header"),
         signature: match text("signature")? {
             None => Version::V4,
@@ -357,6 +364,29 @@ fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
         verbose: matches.opt_present("verbose"),
         progress: matches.opt_present("progress"),
         argv: Vec::new(),
+    })
+}
+
+fn protection(matches: &getopts::Matches, command: Command) -> Result<Protection> {
+    let text = |name: &str| match matches.opt_str(name) {
+        Some(value) if value.is_empty() => Err(bad(&dashes(name), "is empty")),
+        value => Ok(value),
+    };
+    let checks = ["hmac-keyfile", "allowed-signers", "signer"];
+    let check = checks.iter().find(|name| matches.opt_present(name));
+    if let Some(name) = check
+        && command == List
+        && !matches.opt_present("l")
+    {
+        return Err(bad(&dashes(name), "list looks at no seals without -l"));
+    }
+    Ok(Protection {
+        encrypt_to: matches.opt_strs("encrypt-to"),
+        identity: text("identity")?,
+        hmac_keyfile: text("hmac-keyfile")?,
+        sign_key: text("sign-key")?,
+        allowed_signers: text("allowed-signers")?,
+        signer: text("signer")?,
     })
 }
 

@@ -152,7 +152,7 @@ fn help_fits_a_terminal() {
     // No cell runs into the next.
     for Spec(short, long, hint, help, _) in &OPTIONS {
         let name = if short.is_empty() { long.len() + 2 } else { 2 };
-        assert!(name + 1 + hint.len() < 18 && help.len() <= 20, "{long}");
+        assert!(name + 1 + hint.len() < 21 && help.len() <= 18, "{long}");
         let shown = if short.is_empty() { "--" } else { "-" };
         let name = if short.is_empty() { long } else { short };
         assert!(text.contains(&format!("{shown}{name} ")), "{name}");

@@ -1,10 +1,10 @@
-//! The program at the other end of the stream: `upload -- command` and
-//! `download -- command`.
+//! The programs at the other end of the stream: `upload -- command` and
+//! `download -- command`, and a filter between them and us.
 //!
 //! Behind a plain pipe nobody can tell a finished producer from a killed one;
-//! here its exit status decides. It is started without a shell, its stderr is
-//! untouched, and it never outlives us: it is ended if we fail first, and
-//! reaped in any case.
+//! here its exit status decides. Programs are started without a shell, joined
+//! as a shell would join them; their stderr is untouched, and they never
+//! outlive us: they are ended if we fail first, and reaped in any case.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -35,38 +35,73 @@ enum End {
 
 /// Our end of the stream: a standard descriptor, or a pipe to a program.
 pub struct Pipe {
-    // Dropped in this order: a program notices that its pipe is closed before
-    // it is told to end.
+    // Dropped in this order. A filter must be told to end before it sees an
+    // end of its input, which it would complain of; a command notices that its
+    // pipe is closed before it is told.
+    filter: Option<Program>,
     stream: sys::Stream,
-    program: Option<Program>,
+    command: Option<Program>,
+    /// What the stream comes from or goes to.
     name: String,
 }
 
 impl Pipe {
-    /// What to upload: the output of a command, or stdin if there is none.
-    /// 65 if it cannot be started.
-    pub fn source(argv: &[String]) -> Result<Pipe> {
-        match argv.is_empty() {
+    /// What to upload: the output of a command, or stdin if there is none;
+    /// what a filter makes of it, if there is a filter. 65 if the command
+    /// cannot be started, 78 if the filter cannot.
+    pub fn source(command: &[String], filter: &[String]) -> Result<Pipe> {
+        match command.is_empty() && filter.is_empty() {
             true => Ok(Pipe::standard(sys::stdin(), "stdin")),
-            false => Program::start(argv, End::Producer),
+            false => Pipe::to_programs(command, filter, End::Producer),
         }
     }
 
     /// Where to download to: the input of a command, or stdout if there is
-    /// none. 65 if it cannot be started.
-    pub fn sink(argv: &[String]) -> Result<Pipe> {
-        match argv.is_empty() {
+    /// none, through a filter if there is one. Fails as [`Pipe::source`] does.
+    pub fn sink(command: &[String], filter: &[String]) -> Result<Pipe> {
+        match command.is_empty() && filter.is_empty() {
             true => Ok(Pipe::standard(sys::stdout(), "stdout")),
-            false => Program::start(argv, End::Consumer),
+            false => Pipe::to_programs(command, filter, End::Consumer),
         }
     }
 
     fn standard(stream: sys::Stream, name: &str) -> Pipe {
         Pipe {
+            filter: None,
             stream,
-            program: None,
+            command: None,
             name: name.into(),
         }
+    }
+
+    /// The filter is started first: where it is missing, nothing else was.
+    fn to_programs(command: &[String], filter: &[String], end: End) -> Result<Pipe> {
+        if filter.is_empty() {
+            let mut command = Program::command(command, end, Stdio::piped())?;
+            return Ok(Pipe {
+                filter: None,
+                stream: command.near(end)?,
+                name: command.name.clone(),
+                command: Some(command),
+            });
+        }
+        let beyond = match command.is_empty() {
+            true => Stdio::inherit(),
+            false => Stdio::piped(),
+        };
+        let program = joined(filter, end, [Stdio::piped(), beyond]);
+        let mut filter = Program::start(program, filter[0].clone(), Exit::Config)?;
+        let stream = filter.near(end)?;
+        let command = match filter.far(end) {
+            None => None,
+            Some(pipe) => Some(Program::command(command, end, pipe.into())?),
+        };
+        Ok(Pipe {
+            stream,
+            name: filter.name.clone(),
+            filter: Some(filter),
+            command,
+        })
     }
 
     /// The descriptor once more, for a worker that takes turns at it (74).
@@ -84,67 +119,123 @@ impl Pipe {
     /// program that closed its end and failed has the last word (65).
     pub fn error(&mut self, e: &std::io::Error) -> Error {
         let broken = e.kind() == ErrorKind::BrokenPipe;
-        let status = self
-            .program
-            .as_mut()
-            .filter(|_| broken)
-            .and_then(Program::ends);
-        if let (Some(status), Some(program)) = (status, &self.program)
-            && let Err(failed) = program.judge(status)
-        {
-            return failed;
-        }
-        Error::new(Exit::Io, &self.name, os_reason(e))
+        let failed = match (&mut self.filter, &mut self.command) {
+            (Some(filter), command) if broken => filter.ends().and_then(|status| {
+                let verdict = filter.judge(status);
+                verdict.map_err(|e| blame(status, e, command)).err()
+            }),
+            (None, Some(command)) if broken => command
+                .ends()
+                .and_then(|status| command.judge(status).err()),
+            _ => None,
+        };
+        failed.unwrap_or_else(|| Error::new(Exit::Io, &self.name, os_reason(e)))
     }
 
-    /// Close the descriptor, and wait for the program to end by itself. 74 if
-    /// closing fails, 65 if the program does. `stopped` is asked after each
-    /// signal, and may end the waiting.
-    pub fn finish(self, stopped: impl FnMut() -> Result<()>) -> Result<()> {
-        let name = self.name;
+    /// Close the descriptor, and wait for the programs to end by themselves.
+    /// 74 if closing fails, 65 if a program does. `stopped` is asked after
+    /// each signal, and may end the waiting.
+    pub fn finish(self, mut stopped: impl FnMut() -> Result<()>) -> Result<()> {
+        let (name, mut command) = (self.name, self.command);
         let closed = self.stream.close();
         let closed = closed.map_err(|e| Error::new(Exit::Io, &name, os_reason(&e)));
-        match self.program {
-            Some(program) => program.finish(stopped).and(closed),
+        if let Some(mut filter) = self.filter {
+            let status = filter.wait(&mut stopped)?;
+            let verdict = filter.judge(status);
+            verdict.map_err(|e| blame(status, e, &mut command))?;
+        }
+        match command {
+            Some(mut command) => {
+                let status = command.wait(&mut stopped)?;
+                command.judge(status).and(closed)
+            }
             None => closed,
         }
     }
 }
 
+/// Who is to blame for a filter's failure: itself, unless it died of what it
+/// writes to having been closed.
+fn blame(status: ExitStatus, failure: Error, command: &mut Option<Program>) -> Error {
+    if status.signal() != Some(sys::SIGPIPE) {
+        return failure;
+    }
+    let name = command.as_ref().map_or("stdout", |command| &command.name);
+    let broken = Error::new(Exit::Io, name, "Broken pipe");
+    match command {
+        None => broken,
+        Some(command) => match command.ends() {
+            Some(status) => command.judge(status).err().unwrap_or(broken),
+            None => broken,
+        },
+    }
+}
+
+/// A program whose end near us, and the one far from us, are these.
+fn joined(argv: &[String], end: End, [near, far]: [Stdio; 2]) -> Command {
+    let mut program = Command::new(&argv[0]);
+    program.args(&argv[1..]);
+    match end {
+        End::Producer => program.stdout(near).stdin(far),
+        End::Consumer => program.stdin(near).stdout(far),
+    };
+    program
+}
+
+/// Run a program to its end, whatever that is, and return its status. 78 if it
+/// cannot be started. `stopped` is asked as by [`Pipe::finish`].
+pub fn run(
+    program: Command,
+    name: &str,
+    mut stopped: impl FnMut() -> Result<()>,
+) -> Result<ExitStatus> {
+    Program::start(program, name.into(), Exit::Config)?.wait(&mut stopped)
+}
+
 impl Program {
-    fn start(argv: &[String], end: End) -> Result<Pipe> {
-        let name = format!("command '{}'", argv[0]);
-        let fail = |why: String| Error::new(Exit::Data, &name, why);
-        let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]);
-        match end {
-            End::Producer => command.stdout(Stdio::piped()),
-            End::Consumer => command.stdin(Stdio::piped()),
-        };
-        let started = command.spawn();
-        let mut child = started.map_err(|e| fail(format!("not started: {}", os_reason(&e))))?;
-        let pipe: Option<OwnedFd> = match end {
-            End::Producer => child.stdout.take().map(OwnedFd::from),
-            End::Consumer => child.stdin.take().map(OwnedFd::from),
-        };
-        let pipe = pipe.ok_or_else(|| fail("no pipe".into()))?;
-        Ok(Pipe {
-            stream: sys::Stream::from(pipe),
-            program: Some(Program {
-                child,
-                name: name.clone(),
-            }),
+    fn start(mut program: Command, name: String, exit: Exit) -> Result<Program> {
+        let started = program.spawn().map_err(|e| {
+            let why = format!("not started: {}", os_reason(&e));
+            Error::new(exit, &name, why)
+        });
+        Ok(Program {
+            child: started?,
             name,
         })
     }
 
-    fn finish(mut self, mut stopped: impl FnMut() -> Result<()>) -> Result<()> {
+    /// The producer or consumer. Its other end stays what ours is.
+    fn command(argv: &[String], end: End, near: Stdio) -> Result<Program> {
+        let program = joined(argv, end, [near, Stdio::inherit()]);
+        Program::start(program, format!("command '{}'", argv[0]), Exit::Data)
+    }
+
+    /// Our end of the pipe to it.
+    fn near(&mut self, end: End) -> Result<sys::Stream> {
+        let pipe = match end {
+            End::Producer => self.child.stdout.take().map(OwnedFd::from),
+            End::Consumer => self.child.stdin.take().map(OwnedFd::from),
+        };
+        pipe.map(sys::Stream::from)
+            .ok_or_else(|| self.error("no pipe".into()))
+    }
+
+    /// A filter's other pipe, if it has one.
+    fn far(&mut self, end: End) -> Option<OwnedFd> {
+        match end {
+            End::Producer => self.child.stdin.take().map(OwnedFd::from),
+            End::Consumer => self.child.stdout.take().map(OwnedFd::from),
+        }
+    }
+
+    /// Wait for its end.
+    fn wait(&mut self, stopped: &mut dyn FnMut() -> Result<()>) -> Result<ExitStatus> {
         loop {
             let ended = self.child.try_wait();
             // A signal to all of us: that the program died of it is no news.
             stopped()?;
             match ended {
-                Ok(Some(status)) => return self.judge(status),
+                Ok(Some(status)) => return Ok(status),
                 Ok(None) => {}
                 Err(e) => return Err(self.error(os_reason(&e))),
             }

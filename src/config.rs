@@ -9,12 +9,14 @@ use std::sync::Arc;
 use crate::brief::Brief;
 use crate::cli::{Command, Options};
 use crate::credentials::{self, Found};
+use crate::crypt::Age;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::http::{Http, Settings};
 use crate::key::{Keys, Name};
 use crate::manifest::INDEX_BLOCKS;
 use crate::progress::{Progress, Wanted};
 use crate::s3::{Client, Endpoint, Headers, Reload, Setup, check_bucket};
+use crate::seal::Keyring;
 use crate::sys;
 
 /// Region where nobody names one, as AWS's own tools have it.
@@ -40,6 +42,10 @@ pub struct Session {
     pub index_blocks: u64,
     /// What the client was made of.
     pub brief: Brief,
+    /// What encrypts and decrypts.
+    pub age: Age,
+    /// What seals are made and checked with.
+    pub ring: Keyring,
 }
 
 /// What a command needs, and was not given.
@@ -75,6 +81,7 @@ pub fn open(options: &Options) -> Result<Session> {
     if let Some(warning) = &found.warning {
         progress.warn(warning);
     }
+    let (age, ring) = protection(options, &found, &progress)?;
     let bucket = bucket(options, &found)?;
     let name = name(options, &found)?;
     let prefix = options.prefix.clone().or_else(|| found.prefix.clone());
@@ -121,7 +128,28 @@ pub fn open(options: &Options) -> Result<Session> {
         progress,
         index_blocks,
         brief,
+        age,
+        ring,
     })
+}
+
+/// What encrypts and seals, as far as the command has a use for it: what has
+/// none must not fail for want of a key.
+fn protection(options: &Options, found: &Found, progress: &Progress) -> Result<(Age, Keyring)> {
+    let mut settings = options.protection.or(&found.protection);
+    match options.command {
+        Command::Upload => settings.identity = None,
+        Command::Download | Command::Verify | Command::Info => settings.encrypt_to.clear(),
+        Command::List if options.long => settings.encrypt_to.clear(),
+        _ => return Ok((Age::default(), Keyring::default())),
+    }
+    if options.resume && !settings.encrypt_to.is_empty() {
+        let why = "not together with --encrypt-to: age(1) never writes the same twice";
+        return Err(Error::new(Exit::Usage, "--resume", why));
+    }
+    let program = env("S3PIPE_AGE");
+    let age = Age::new(program, &settings.encrypt_to, settings.identity.clone())?;
+    Ok((age, Keyring::new(&settings, |text| progress.warn(text))?))
 }
 
 /// How many workers there may be: none where we could not start ourselves.

@@ -9,19 +9,22 @@ use crate::{admin, clean, download, upload, verify};
 pub fn carry_out(session: &mut Session, options: &Options) -> Result<()> {
     let name = session.name.as_ref();
     let (client, keys) = (&mut session.client, &session.keys);
+    let (age, ring) = (&session.age, &session.ring);
     match (options.command, name) {
         (Command::Upload, Some(name)) => {
-            let wanted = upload::Options::new(options, session.index_blocks);
-            upload::upload(client, keys, name, &wanted, &session.brief)
+            let wanted = upload::Options::new(options, session.index_blocks, age);
+            upload::upload(client, keys, name, &wanted, &session.brief, ring)
         }
         (Command::Download, Some(name)) => {
-            let wanted = download::Options::new(options);
-            download::download(client, keys, name, &wanted, &session.brief)
+            let wanted = download::Options::new(options, age);
+            download::download(client, keys, name, &wanted, &session.brief, ring)
         }
         (Command::Verify, Some(name)) => {
-            verify::verify(client, keys, name, options.quick, &session.brief)
+            verify::verify(client, keys, name, options.quick, &session.brief, ring)
         }
-        (Command::Info, Some(name)) => admin::print(&admin::info(client, keys, name, options.raw)?),
+        (Command::Info, Some(name)) => {
+            admin::print(&admin::info(client, keys, name, options.raw, ring)?)
+        }
         (Command::Delete, Some(name)) => admin::delete(client, keys, name, options.force),
         (Command::List, _) if options.incomplete => admin::print(&clean::incomplete(client, keys)?),
         (Command::Clean, _) => admin::print(&clean::clean(
@@ -31,7 +34,7 @@ pub fn carry_out(session: &mut Session, options: &Options) -> Result<()> {
             options.dry_run,
         )?),
         (Command::List, _) => {
-            let (text, result) = admin::list(client, keys, options.long);
+            let (text, result) = admin::list(client, keys, options.long, ring);
             admin::print(&text).and(result)
         }
         (Command::CreateBucket, _) => client.create_bucket(),

@@ -10,12 +10,14 @@ use crate::brief::Brief;
 use crate::chunk::{self, Broken};
 use crate::cli;
 use crate::command::Pipe;
+use crate::crypt::{Age, Encryption};
 use crate::error::{Error, Exit, Result};
 use crate::fetching::{Fetching, Settle};
 use crate::key::{Keys, Name};
 use crate::legacy::Old;
 use crate::manifest::Manifest;
 use crate::s3::Client;
+use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 
 /// What the user asked for.
@@ -27,16 +29,44 @@ pub struct Options {
     pub length: Option<u64>,
     /// Whose input the stream becomes; empty for stdout.
     pub command: Vec<String>,
+    /// Leave it encrypted.
+    pub raw: bool,
+    /// What decrypts it.
+    pub age: Age,
 }
 
 impl Options {
-    /// Those of a command line.
-    pub fn new(options: &cli::Options) -> Options {
+    /// Those of a command line, and what decrypts.
+    pub fn new(options: &cli::Options, age: &Age) -> Options {
         Options {
             offset: options.offset,
             length: options.length,
             command: options.argv.clone(),
+            raw: options.raw,
+            age: age.clone(),
         }
+    }
+
+    /// What the stream must go through; empty for nothing.
+    fn filter(&self, stream: &Stream) -> Result<Vec<String>> {
+        let encrypted = matches!(stream, Stream::Current(m) if m.encryption == Encryption::Age);
+        if self.raw || !encrypted {
+            return Ok(Vec::new());
+        }
+        if self.offset > 0 || self.length.is_some() {
+            let why = "the stream is encrypted, and opens from its beginning only \
+                (--raw gives a part of the ciphertext)";
+            let option = if self.offset > 0 {
+                "--offset"
+            } else {
+                "--length"
+            };
+            return Err(Error::new(Exit::Usage, option, why));
+        }
+        self.age.decrypting().ok_or_else(|| {
+            let why = "missing: the stream is encrypted with age(1) (--raw gives the ciphertext)";
+            Error::new(Exit::Config, "--identity", why)
+        })
     }
 
     /// The bytes that are wanted of a stream of this size. 65 if it does not
@@ -55,23 +85,25 @@ impl Options {
     }
 }
 
-/// Write the stream `name`, or a part of it, to stdout or into a command.
-/// `brief` is what `client` was made of.
+/// Write the stream `name`, or a part of it, to stdout or into a command, if it
+/// has the seals that are demanded. `brief` is what `client` was made of.
 pub fn download(
     client: &mut Client,
     keys: &Keys,
     name: &Name,
     options: &Options,
     brief: &Brief,
+    ring: &Keyring,
 ) -> Result<()> {
-    let stream = stream::open(client, keys, name)?;
+    let stream = stream::open_sealed(client, keys, name, ring)?;
+    let filter = options.filter(&stream)?;
     let bytes = match &stream {
         Stream::Current(manifest) => manifest.bytes(),
         Stream::Old(old) => old.bytes(),
     };
     let wanted = options.range(name, bytes)?;
     client.progress().set_size(wanted.end - wanted.start);
-    let mut sink = Pipe::sink(&options.command)?;
+    let mut sink = Pipe::sink(&options.command, &filter)?;
     let (done, written) = match &stream {
         Stream::Current(manifest) => current(client, keys, manifest, &wanted, brief, &mut sink),
         Stream::Old(old) => legacy(client, old, &wanted, &mut sink),
@@ -80,7 +112,7 @@ pub fn download(
         let progress = client.progress();
         sink.finish(|| progress.check())
     });
-    done.map_err(|e| so_far(client, name, e, wanted.start, written))?;
+    done.map_err(|e| so_far(client, name, e, wanted.start, written, !filter.is_empty()))?;
     client.progress().finish();
     Ok(())
 }
@@ -134,8 +166,16 @@ fn legacy(
 }
 
 /// What was written is true, but it is not the whole: say how far it goes.
-fn so_far(client: &Client, name: &Name, e: Error, start: u64, written: u64) -> Error {
+fn so_far(
+    client: &Client,
+    name: &Name,
+    e: Error,
+    start: u64,
+    written: u64,
+    decrypts: bool,
+) -> Error {
     let far = match start {
+        0 if decrypts => format!("{written} bytes of ciphertext were verified and decrypted"),
         0 => format!("the first {written} bytes were written and verified"),
         _ => format!("{written} bytes from offset {start} were written and verified"),
     };

@@ -89,6 +89,7 @@ impl<'a> Fetching<'a> {
                         name: manifest.name.encoded().to_string(),
                         upload: manifest.upload.clone(),
                         blocksize: size,
+                        encryption: manifest.encryption,
                         coordinator: std::process::id(),
                     }),
                     ..brief.clone()

@@ -9,11 +9,13 @@ use std::{fs, process};
 
 use crate::block::parse_range;
 use crate::credentials::{self, Found};
+use crate::crypt;
 use crate::error::{Exit, Result};
 use crate::key::{Keys, NAME_LIMIT, Name, UploadId};
 use crate::manifest::{self, INDEX_BLOCKS, IndexRef, Manifest, Record};
 use crate::s3::xml;
 use crate::s3::{Headers, is_region};
+use crate::seal::line::{Seal, Signature};
 use crate::time::Utc;
 use crate::transport::{blank_content_length, with_length};
 
@@ -25,6 +27,36 @@ pub fn manifest(data: &[u8]) {
     assert_eq!(manifest.to_text().as_bytes(), data);
     assert!(manifest.bytes() <= manifest.blocks() * manifest.blocksize);
     assert!(manifest.indexes.iter().all(|i| i.blocks <= INDEX_BLOCKS));
+    assert!(data.starts_with(manifest.body().as_bytes()));
+    assert!(manifest.seals.len() <= 2);
+}
+
+/// A seal, as behind the word in a manifest, or a signature's blob or armour:
+/// there is one way to write it. And the beginning of an age file.
+pub fn seal(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        if let Some(seal) = Seal::parse(text) {
+            assert_eq!(seal.line(), format!("seal {text}\n"));
+            assert!(!seal.name().contains(char::is_control));
+        }
+        if let Some(signature) = Signature::from_armour(text) {
+            let again = Signature::from_armour(&signature.to_armour());
+            assert_eq!(again, Some(signature));
+        }
+    }
+    if let Some(signature) = Signature::new(data.to_vec()) {
+        assert!(signature.key().starts_with("SHA256:") && signature.key().len() == 50);
+        let seal = Seal::Ssh(signature);
+        let line = seal.line();
+        let text = line
+            .strip_prefix("seal ")
+            .and_then(|l| l.strip_suffix('\n'));
+        assert_eq!(text.and_then(Seal::parse), Some(seal));
+    }
+    if let Some(header) = crypt::header(data) {
+        assert!(header <= data.len() as u64);
+        assert!(crypt::plaintext(header, data.len() as u64) <= data.len() as u64 - header);
+    }
 }
 
 /// An upload record: there is one way to write it.
@@ -280,8 +312,9 @@ mod tests {
     #[test]
     fn the_fuzzers_seeds_pass() {
         type Check = fn(&[u8]);
-        let targets: [(&str, Check); 8] = [
+        let targets: [(&str, Check); 9] = [
             ("manifest", manifest),
+            ("seal", seal),
             ("record", record),
             ("index", index),
             ("name", name),

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::manifest::{BlockRef, INDEX_REF_LIMIT, IndexRef, MANIFEST_LIMIT, index_line};
+use crate::seal::line::SEALS_LIMIT;
 
 /// How far a block may be ahead of one that is not stored yet.
 pub const AHEAD: u64 = 4096;
@@ -102,7 +103,7 @@ impl Ledger {
 
     /// Whether the manifest could not name one more index.
     pub fn is_full(&self) -> bool {
-        (self.indexes.len() + 8) * INDEX_REF_LIMIT > MANIFEST_LIMIT
+        (self.indexes.len() + 8) * INDEX_REF_LIMIT + SEALS_LIMIT > MANIFEST_LIMIT
     }
 
     /// Whether this block may be begun, or must wait for earlier ones.

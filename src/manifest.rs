@@ -5,7 +5,9 @@
 //! duplicate, a wrong total, an unknown line, a missing end. Sizes are bounded,
 //! so a hostile object costs a bounded amount of memory.
 
+use crate::crypt::Encryption;
 use crate::key::{Name, Sha256, UploadId};
+use crate::seal::line::Seal;
 use crate::time::Utc;
 use crate::uri;
 
@@ -43,8 +45,12 @@ pub struct Manifest {
     pub created: Utc,
     /// Bytes of every block but the last.
     pub blocksize: u64,
+    /// What the blocks hold.
+    pub encryption: Encryption,
     /// The index objects, in order.
     pub indexes: Vec<IndexRef>,
+    /// Seals over what is above them, well formed but not checked.
+    pub seals: Vec<Seal>,
 }
 
 /// What the manifest says of one index object.
@@ -97,12 +103,20 @@ impl Manifest {
 
     /// The object's text.
     pub fn to_text(&self) -> String {
+        let mut out = self.body();
+        out.extend(self.seals.iter().map(Seal::line));
+        out
+    }
+
+    /// The same without seals: what the first of them covers.
+    pub fn body(&self) -> String {
         let mut out = format!(
-            "s3pipe-manifest 2\nstream {}\nupload {}\ncreated {}\nblocksize {}\nhash sha256\nencryption none\n",
+            "s3pipe-manifest 2\nstream {}\nupload {}\ncreated {}\nblocksize {}\nhash sha256\nencryption {}\n",
             self.name.encoded(),
             self.upload.as_str(),
             self.created.rfc3339(),
-            self.blocksize
+            self.blocksize,
+            self.encryption.word()
         );
         for (n, index) in self.indexes.iter().enumerate() {
             let sha256 = uri::hex(&index.sha256);
@@ -129,7 +143,7 @@ impl Manifest {
         let created = lines.created()?;
         let blocksize = lines.blocksize()?;
         lines.exactly("hash", "sha256")?;
-        lines.exactly("encryption", "none")?;
+        let encryption = lines.encryption()?;
         let mut indexes = Vec::new();
         let (mut blocks, mut bytes) = (0u64, 0u64);
         while let Some(line) = lines.take_if("index")? {
@@ -146,13 +160,16 @@ impl Manifest {
             indexes.push(index);
         }
         lines.exactly("end", &format!("{} {blocks} {bytes}", indexes.len()))?;
+        let seals = lines.seals()?;
         lines.finish()?;
         let manifest = Manifest {
             name,
             upload,
             created,
             blocksize,
+            encryption,
             indexes,
+            seals,
         };
         canonical(text, &manifest.to_text())?;
         Ok(manifest)
@@ -350,6 +367,22 @@ impl<'a> Lines<'a> {
         let size = self.field("blocksize")?.parse().ok();
         size.filter(|s| BLOCK_SIZES.contains(s))
             .ok_or_else(|| self.bad("blocksize"))
+    }
+
+    fn encryption(&mut self) -> Result<Encryption, Refused> {
+        let found = Encryption::parse(self.field("encryption")?);
+        found.ok_or_else(|| format!("line {}: encryption is not none or age", self.number))
+    }
+
+    /// Each kind once, in their order.
+    fn seals(&mut self) -> Result<Vec<Seal>, Refused> {
+        let mut seals: Vec<Seal> = Vec::new();
+        while let Some(line) = self.take_if("seal")? {
+            let last = seals.last().map_or(0, Seal::rank);
+            let seal = Seal::parse(line).filter(|seal| seal.rank() > last);
+            seals.push(seal.ok_or_else(|| self.bad("seal"))?);
+        }
+        Ok(seals)
     }
 
     /// Nothing but the final newline may be left.

@@ -14,7 +14,9 @@ fn manifest() -> Manifest {
         upload: UploadId::new(Utc(1_000_000_000), [7; 8]),
         created: Utc(1_000_000_000),
         blocksize: 65536,
+        encryption: Encryption::None,
         indexes: vec![index(10_000, 655_360_000), index(3, 131_073)],
+        seals: Vec::new(),
     }
 }
 
@@ -38,6 +40,34 @@ fn manifest_is_as_documented() {
         end 2 10003 655491073\n";
     assert_eq!(manifest().to_text(), text);
     assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest());
+}
+
+#[test]
+fn seals_stand_behind_the_end() {
+    let hmac = Seal::Hmac {
+        key: [0xab; 8],
+        mac: [0xcd; 32],
+    };
+    let sealed = Manifest {
+        encryption: Encryption::Age,
+        seals: vec![hmac.clone()],
+        ..manifest()
+    };
+    let text = sealed.to_text();
+    let seal = format!("seal hmac-sha256 abababababababab {}\n", "cd".repeat(32));
+    assert!(text.contains("\nencryption age\nindex ") && text.ends_with(&seal));
+    assert_eq!(text, sealed.body() + &seal);
+    assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), sealed);
+    for wrong in [
+        text.clone() + &seal,
+        sealed.body().replace("end ", &(seal.clone() + "end ")),
+        text.replace("seal hmac-sha256", "seal hmac-md5"),
+        text.replace("cdcd", "CDCD"),
+        text.clone() + "\n",
+        text.trim_end().to_string(),
+    ] {
+        assert!(Manifest::parse(wrong.as_bytes()).is_err(), "{wrong}");
+    }
 }
 
 #[test]

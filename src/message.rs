@@ -57,6 +57,9 @@ pub enum Order {
 /// From a worker to the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
+    /// The stream is an age file, and its header has so many bytes; a report
+    /// of what was read follows.
+    Header(u64),
     /// So many bytes of the stream were read: the turn is free.
     Read(u64),
     /// This block is stored.
@@ -222,6 +225,7 @@ impl Report {
     /// As a line.
     pub fn to_line(&self) -> String {
         match self {
+            Report::Header(length) => line(&["header", &length.to_string()]),
             Report::Read(length) => line(&["read", &length.to_string()]),
             Report::Stored(block) => {
                 let [number, length, sha256] = block_fields(block);
@@ -254,6 +258,7 @@ impl Report {
         let fields = fields(line)?;
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
         Some(match fields[..] {
+            ["header", length] => Report::Header(number(length)?),
             ["read", length] => Report::Read(number(length)?),
             ["stored", number, length, sha256] => Report::Stored(block([number, length, sha256])?),
             ["got"] => Report::Got,
@@ -341,6 +346,7 @@ mod tests {
     #[test]
     fn reports_are_read_as_they_were_written() {
         for report in [
+            Report::Header(200),
             Report::Read(0),
             Report::Stored(a_block()),
             Report::Got,

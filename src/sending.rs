@@ -15,6 +15,7 @@ use crate::block;
 use crate::brief::{Brief, Task};
 use crate::chunk::{self, Block, Broken};
 use crate::command::Pipe;
+use crate::crypt::{self, Encryption};
 use crate::error::{Error, Exit, Result};
 use crate::inventory::Stored;
 use crate::key::{Keys, Name, Sha256 as Sha};
@@ -29,10 +30,22 @@ use crate::team::Team;
 pub struct Plan {
     /// Whose output is the stream; empty for stdin.
     pub command: Vec<String>,
-    /// The only length of a stream that is committed, in bytes.
+    /// What encrypts it; empty for nothing.
+    pub filter: Vec<String>,
+    /// The only length of a stream that is committed, in bytes, before it is
+    /// encrypted.
     pub size: Option<u64>,
     /// Blocks per index.
     pub index_blocks: u64,
+}
+
+impl Plan {
+    fn encryption(&self) -> Encryption {
+        match self.filter.is_empty() {
+            true => Encryption::None,
+            false => Encryption::Age,
+        }
+    }
 }
 
 /// An upload under way.
@@ -44,6 +57,8 @@ pub struct Sending<'a> {
     /// What an earlier run has stored already.
     stored: Option<Stored>,
     books: Ledger,
+    /// Bytes before the ciphertext, once they were seen.
+    header: Option<u64>,
 }
 
 impl<'a> Sending<'a> {
@@ -62,13 +77,14 @@ impl<'a> Sending<'a> {
             plan,
             stored,
             books: Ledger::new(plan.index_blocks),
+            header: None,
         }
     }
 
     /// Read blocks and store them until the stream ends, as its producer
     /// meant it to.
     pub fn send(&mut self, brief: &Brief) -> Result<()> {
-        let mut source = Pipe::source(&self.plan.command)?;
+        let mut source = Pipe::source(&self.plan.command, &self.plan.filter)?;
         source.stream().widen_pipe();
         // Who would wait for a worker to read what is there already?
         let short = source.stream().rest().map(|r| r < self.record.blocksize);
@@ -92,14 +108,28 @@ impl<'a> Sending<'a> {
         self.books.stored()
     }
 
-    /// The manifest of what was sent.
+    /// Bytes of the stream before it was encrypted, of those that are stored.
+    pub fn plain(&self) -> u64 {
+        self.plain_of(self.far().0)
+    }
+
+    fn plain_of(&self, length: u64) -> u64 {
+        match self.plan.encryption() {
+            Encryption::None => length,
+            Encryption::Age => self.header.map_or(0, |h| crypt::plaintext(h, length)),
+        }
+    }
+
+    /// The manifest of what was sent, without a seal.
     pub fn manifest(self) -> Manifest {
         Manifest {
             name: self.record.name.clone(),
             upload: self.record.upload.clone(),
             created: self.record.created,
             blocksize: self.record.blocksize,
+            encryption: self.plan.encryption(),
             indexes: self.books.indexes(),
+            seals: Vec::new(),
         }
     }
 
@@ -109,6 +139,9 @@ impl<'a> Sending<'a> {
         let mut block = Arc::new(Block::new(size as usize));
         loop {
             let (length, sha256) = self.read(source, &mut block)?;
+            if self.far().1 == 0 && length > 0 && self.plan.encryption() == Encryption::Age {
+                self.header = Some(crypt::header_of(&block.bytes()[..length])?);
+            }
             self.check_length(self.far().0 + length as u64)?;
             if length > 0 {
                 self.store(&block, length, sha256)?;
@@ -161,6 +194,7 @@ impl<'a> Sending<'a> {
                 name: self.record.name.encoded().to_string(),
                 upload: self.record.upload.clone(),
                 blocksize: self.record.blocksize,
+                encryption: self.plan.encryption(),
                 coordinator: std::process::id(),
             }),
             ..brief.clone()
@@ -199,6 +233,7 @@ impl<'a> Sending<'a> {
             }
             match team.next(self.client)? {
                 None => {}
+                Some((_, Report::Header(length))) => self.header = Some(length),
                 Some((worker, Report::Read(length))) if turn == Some(worker) => {
                     turn = None;
                     self.check_length(next * self.record.blocksize + length)?;
@@ -225,7 +260,7 @@ impl<'a> Sending<'a> {
     /// No byte more than the user said.
     fn check_length(&self, read: u64) -> Result<()> {
         match self.plan.size {
-            Some(size) if read > size => {
+            Some(size) if self.plain_of(read) > size => {
                 let why = "the stream is longer than --size says: not committed";
                 Err(Error::new(
                     Exit::Data,

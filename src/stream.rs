@@ -1,11 +1,12 @@
 //! A committed stream, of whichever version: version 2 where both exist.
 
-use crate::commit::{self, Head};
+use crate::commit::{self, Head, READINGS};
 use crate::error::{Exit, Result};
 use crate::key::{Keys, Name};
 use crate::legacy::{self, Old};
 use crate::manifest::Manifest;
 use crate::s3::Client;
+use crate::seal::{Keyring, Unproved};
 
 /// A stream that can be read.
 pub enum Stream {
@@ -13,6 +14,43 @@ pub enum Stream {
     Current(Box<Manifest>),
     /// Version 1, written by the Java s3pipe.
     Old(Old),
+}
+
+/// Look a stream up, and see that it has the seals that these keys demand (65).
+/// Fails as [`open`] does, too.
+pub fn open_sealed(
+    client: &mut Client,
+    keys: &Keys,
+    name: &Name,
+    ring: &Keyring,
+) -> Result<Stream> {
+    let mut reading = 1;
+    loop {
+        let stream = open(client, keys, name)?;
+        match unproved(client, ring, &stream) {
+            None => return Ok(stream),
+            Some(Unproved::Failed(e)) => return Err(e),
+            // It may have been damaged on its way.
+            Some(Unproved::Refused(_)) if reading < READINGS => reading += 1,
+            Some(Unproved::Refused(why)) => {
+                return Err(client.error(Exit::Data, Some(&keys.manifest(name)), why));
+            }
+        }
+    }
+}
+
+fn unproved(client: &Client, ring: &Keyring, stream: &Stream) -> Option<Unproved> {
+    match stream {
+        Stream::Current(m) => {
+            let stopped = &mut || client.progress().check();
+            ring.check(&m.body(), &m.seals, stopped).err()
+        }
+        Stream::Old(_) if ring.demands() => {
+            let why = "a stream of version 1, which has no seals, where one is demanded";
+            Some(Unproved::Refused(why.into()))
+        }
+        Stream::Old(_) => None,
+    }
 }
 
 /// Look a stream up. 66 if there is none, 77 if that cannot be told.

@@ -15,6 +15,9 @@ use std::time::Duration;
 
 use crate::error::{Error, Exit, Result};
 
+/// What a program dies of that writes to a pipe which nobody reads any more.
+pub const SIGPIPE: i32 = libc::SIGPIPE;
+
 static STOP: AtomicI32 = AtomicI32::new(0);
 static INFO: AtomicBool = AtomicBool::new(false);
 static TICKING: AtomicBool = AtomicBool::new(false);

@@ -9,6 +9,7 @@
 use crate::brief::Brief;
 use crate::cli;
 use crate::commit::{self, Head};
+use crate::crypt::Age;
 use crate::error::{Error, Exit, Result};
 use crate::inventory::{self, Finding, Stored};
 use crate::key::{Keys, Name, UploadId};
@@ -16,6 +17,8 @@ use crate::legacy;
 use crate::manifest::{Manifest, Record};
 use crate::record;
 use crate::s3::{Client, Kind};
+use crate::seal::Keyring;
+use crate::seal::line::Seal;
 use crate::sending::{Plan, Sending, what};
 use crate::sys;
 
@@ -35,8 +38,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Those of a command line.
-    pub fn new(options: &cli::Options, index_blocks: u64) -> Options {
+    /// Those of a command line, and what encrypts.
+    pub fn new(options: &cli::Options, index_blocks: u64, age: &Age) -> Options {
         Options {
             blocksize: options.blocksize,
             force: options.force,
@@ -44,6 +47,7 @@ impl Options {
             min_size: options.min_size,
             plan: Plan {
                 command: options.argv.clone(),
+                filter: age.encrypting(),
                 size: options.size,
                 index_blocks,
             },
@@ -54,16 +58,18 @@ impl Options {
 /// Where no size is given.
 const BLOCKSIZE: u64 = 16 << 20;
 
-/// Store a stream under `name`, and commit it. `brief` is what `client` was
-/// made of.
+/// Store a stream under `name`, sealed with these keys, and commit it. `brief`
+/// is what `client` was made of.
 pub fn upload(
     client: &mut Client,
     keys: &Keys,
     name: &Name,
     options: &Options,
     brief: &Brief,
+    ring: &Keyring,
 ) -> Result<()> {
     let seen = look(client, keys, name, options.force)?;
+    ring.rehearse(&mut || client.progress().check())?;
     let (record, stored) = begin(client, keys, name, options, &seen)?;
     let resumed = stored.is_some();
     if let Some(size) = options.plan.size {
@@ -71,10 +77,11 @@ pub fn upload(
     }
     let mut sending = Sending::new(client, keys, &record, &options.plan, stored);
     let sent = sending.send(brief);
-    let far = sending.far();
-    let manifest = sending.manifest();
-    sent.and_then(|()| check_size(options, client, name, far.0))
+    let (far, plain) = (sending.far(), sending.plain());
+    let mut manifest = sending.manifest();
+    sent.and_then(|()| check_size(options, client, name, plain))
         .map_err(|e| abandon(client, keys, &record, e, far, resumed))?;
+    manifest.seals = seal(client, ring, &manifest).map_err(|e| stopped(client, name, e, far))?;
     record::check(client, keys, &record, "nothing was committed")
         .and_then(|()| client.progress().check())
         .map_err(|e| stopped(client, name, e, far))?;
@@ -193,6 +200,14 @@ fn abandon(
         let _ = ours.and_then(|()| client.delete(&key, Kind::Record));
     }
     stopped(client, name, e, far)
+}
+
+fn seal(client: &Client, ring: &Keyring, manifest: &Manifest) -> Result<Vec<Seal>> {
+    let made = ring.seal(&manifest.body(), &mut || client.progress().check());
+    made.map_err(|e| match e.exit() {
+        Exit::Signal(_) => e,
+        _ => e.also("nothing was committed"),
+    })
 }
 
 fn check_size(options: &Options, client: &Client, name: &Name, got: u64) -> Result<()> {

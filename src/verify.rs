@@ -13,9 +13,10 @@ use crate::key::{Keys, Name};
 use crate::legacy::Old;
 use crate::manifest::Manifest;
 use crate::s3::Client;
+use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 
-/// Check a stream: all of its data, or, `quick`, what the listings show.
+/// Check a stream: its seals, and all of its data, or, `quick`, what the listings show.
 /// `brief` is what `client` was made of.
 pub fn verify(
     client: &mut Client,
@@ -23,8 +24,9 @@ pub fn verify(
     name: &Name,
     quick: bool,
     brief: &Brief,
+    ring: &Keyring,
 ) -> Result<()> {
-    let manifest = match stream::open(client, keys, name)? {
+    let manifest = match stream::open_sealed(client, keys, name, ring)? {
         Stream::Current(manifest) => manifest,
         Stream::Old(old) => return verify_old(client, &old, quick),
     };

@@ -17,6 +17,7 @@ use crate::brief::{Brief, Task};
 use crate::chunk::{self, Block, Broken};
 use crate::cli::Command;
 use crate::config;
+use crate::crypt::{self, Encryption};
 use crate::error::{Error, Exit, Result};
 use crate::key::{self, Keys, Name};
 use crate::limit::Limit;
@@ -189,6 +190,11 @@ impl Worker {
             |_| (),
             || progress.check(),
         )?;
+        if number == 0 && length > 0 && self.task.encryption == Encryption::Age {
+            let header = crypt::header_of(&self.block.bytes()[..length]);
+            self.link
+                .report(&Report::Header(header.map_err(Trouble::Other)?));
+        }
         self.link.report(&Report::Read(length as u64));
         if length == 0 {
             return Ok(());

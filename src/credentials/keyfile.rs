@@ -8,6 +8,7 @@
 
 use super::{BLANKS, Contents, Entry, Found, Search, assemble, malformed, read};
 use crate::error::{Error, Exit, Result};
+use crate::protection::{self, Protection};
 use crate::sign::Credentials;
 use std::str::Chars;
 
@@ -51,6 +52,10 @@ fn interpret(path: &str, contents: &Contents) -> Result<Found> {
         let why = "unknown setting, only aws.id, aws.key and aws.token start with aws.";
         return Err(malformed(path, entry.line, why));
     }
+    if let Some(e) = entries.iter().find(|e| is_misspelt(&e.key)) {
+        let why = "unknown setting, which looks like one that encrypts or seals";
+        return Err(malformed(path, e.line, why));
+    }
     let get = |key: &str| {
         let entry = entries.iter().rfind(|e| e.key == key);
         let value = entry.map(|e| e.text(path)).transpose()?;
@@ -70,6 +75,14 @@ fn interpret(path: &str, contents: &Contents) -> Result<Found> {
         endpoint: get("endpoint")?,
         region: get("region")?,
         prefix: get("prefix")?,
+        protection: Protection {
+            encrypt_to: get("encrypt-to")?.map_or(Vec::new(), |r| Protection::recipients(&r)),
+            identity: get("identity")?,
+            hmac_keyfile: get("hmac-keyfile")?,
+            sign_key: get("sign-key")?,
+            allowed_signers: get("allowed-signers")?,
+            signer: get("signer")?,
+        },
         fixed: !contents.regular,
         warning: contents.warning(path),
         ..Found::new(
@@ -77,6 +90,13 @@ fn interpret(path: &str, contents: &Contents) -> Result<Found> {
             format!("key file {path}"),
         )
     })
+}
+
+/// A stream must not go without encryption or a seal since a letter is wrong.
+fn is_misspelt(key: &str) -> bool {
+    let lower = key.to_ascii_lowercase();
+    let stems = ["encr", "ident", "hmac", "sign", "allow"];
+    stems.iter().any(|stem| lower.starts_with(stem)) && !protection::NAMES.contains(&key)
 }
 
 /// The settings of a properties file in their order (the last of a name

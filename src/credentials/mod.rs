@@ -35,6 +35,7 @@ mod words;
 pub use refresh::{refresh_at, retry_at};
 
 use crate::error::{Error, Exit, Result, os_reason};
+use crate::protection::Protection;
 use crate::sign::Credentials;
 use crate::sys;
 use crate::time::Utc;
@@ -81,6 +82,8 @@ pub struct Found {
     pub ca_bundle: Option<String>,
     /// What every object's key starts with, from a key file.
     pub prefix: Option<String>,
+    /// What is to be encrypted and sealed, from a key file.
+    pub protection: Protection,
     /// They were found where AWS's tools look.
     aws: bool,
     /// Asking again cannot give other credentials: they came from the
@@ -102,6 +105,7 @@ impl Found {
             region: None,
             ca_bundle: None,
             prefix: None,
+            protection: Protection::default(),
             aws: false,
             fixed: false,
             warning: None,

@@ -4,4 +4,4 @@
 mod locked;
 mod readers;
 mod rivals;
-mod write_only;
+pub mod write_only;

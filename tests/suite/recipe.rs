@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
+use crate::support::keys::{Keys, output};
 use crate::support::{BUCKET, Scratch, Server, assert_same, random, s3pipe};
 
 /// The first line of the recipe.
@@ -16,13 +17,18 @@ const START: &str = "# restore a stream";
 
 /// The lines of the recipe, as a reader of the page sees them.
 fn recipe() -> String {
+    section(START)
+}
+
+/// An example in the page, from the line that begins so.
+fn section(start: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/s3pipe.5");
     let page = fs::read_to_string(&path);
     let page = page.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let lines = page.lines().skip_while(|line| *line != START);
+    let lines = page.lines().skip_while(|line| !line.starts_with(start));
     let lines = lines.take_while(|line| *line != ".Ed");
     let script: String = lines.map(|line| plain(line) + "\n").collect();
-    assert!(!script.is_empty(), "no '{START}' in {}", path.display());
+    assert!(!script.is_empty(), "no '{start}' in {}", path.display());
     script
 }
 
@@ -96,6 +102,26 @@ fn restore(scratch: &Scratch, server: &Server, name: &str) -> Output {
     sh.output().expect("sh")
 }
 
+/// What s3pipe.5 says of checking seals by hand, as it stands there.
+fn seals_by_hand(server: &Server, keys: &Keys) {
+    let manifest = fs::read(server.object("s3pipe/manifest/sealed")).expect("a manifest");
+    let text = String::from_utf8(manifest.clone()).expect("text");
+    let mac = text
+        .lines()
+        .find(|line| line.starts_with("seal hmac-sha256 "));
+    let mac = mac
+        .and_then(|line| line.rsplit(' ').next())
+        .expect("a seal");
+    fs::write(keys.path("manifest"), manifest).expect("a file");
+    let script = section("key=$(od").replace("hmac-keyfile", &keys.path("hmac"));
+    let script = script.replace("allowed_signers", &keys.path("allowed"));
+    let script = format!("set -e; cd {}\n{script}", keys.path("."));
+    let out = output("sh", &["-c", &script.replace("SIGNER", "me")], b"");
+    let out = String::from_utf8(out).expect("text");
+    assert!(out.contains(mac), "{out}");
+    assert!(out.contains("Good \"s3pipe\" signature for me "), "{out}");
+}
+
 #[test]
 fn the_recipe_restores_what_was_stored_and_nothing_else() {
     if !aws() {
@@ -113,6 +139,22 @@ fn the_recipe_restores_what_was_stored_and_nothing_else() {
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.success(), "{}: {said}", out.status);
     assert_same(&out.stdout, &data);
+
+    // An encrypted and sealed one opens with age(1) alone.
+    let keys = Keys::new(&scratch);
+    let recipient = keys.age("identity");
+    let hmac = keys.file("hmac", "0123456789abcdef\n");
+    let ssh = keys.ssh("sign");
+    keys.file("allowed", format!("me {ssh}\n"));
+    let run = s3pipe(&server).args(["upload", "-s", "sealed", "--encrypt-to", &recipient]);
+    let run = run.args(["--hmac-keyfile", &hmac, "--sign-key", &keys.path("sign")]);
+    run.stdin(data.clone()).run().ok();
+    let out = restore(&scratch, &server, "sealed");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && said.contains("age -d"), "{said}");
+    let plain = output("age", &["-d", "-i", &keys.path("identity")], &out.stdout);
+    assert_same(&plain, &data);
+    seals_by_hand(&server, &keys);
 
     // A damaged block, in the second index, must not come out.
     let objects = server.objects();

@@ -148,7 +148,7 @@ fn options_and_their_values() {
 #[test]
 fn options_that_the_command_has_no_use_for() {
     let trap = Trap::new();
-    let cases: [(&str, &[&str]); 16] = [
+    let cases: [(&str, &[&str]); 22] = [
         ("-s n", &["list", "createbucket", "deletebucket"]),
         ("--prefix p/", &["createbucket", "deletebucket"]),
         (
@@ -162,10 +162,13 @@ fn options_that_the_command_has_no_use_for() {
         ("--min-size 1", &["download", "list", "info", "delete"]),
         ("--size 1", &["download", "list", "info", "delete"]),
         ("-l", &["upload", "download", "info", "delete"]),
-        (
-            "--raw",
-            &["upload", "download", "list", "delete", "createbucket"],
-        ),
+        ("--raw", &["upload", "list", "delete", "createbucket"]),
+        ("--encrypt-to a", &["download", "info", "verify", "list"]),
+        ("--identity f", &["upload", "info", "verify", "list"]),
+        ("--hmac-keyfile f", &["delete", "clean", "createbucket"]),
+        ("--sign-key f", &["download", "info", "verify", "list"]),
+        ("--allowed-signers f", &["upload", "delete", "clean"]),
+        ("--signer s", &["upload", "delete", "clean"]),
         ("--resume", &["download", "list", "verify", "clean"]),
         ("--offset 1", &["upload", "list", "info", "delete", "clean"]),
         ("--length 1", &["upload", "list", "info", "delete", "clean"]),

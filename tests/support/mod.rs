@@ -7,6 +7,7 @@
 // Each test binary uses a part.
 #![allow(dead_code, unused_imports)]
 
+pub mod keys;
 pub mod server;
 mod unusual;
 

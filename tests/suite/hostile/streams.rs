@@ -39,7 +39,7 @@ fn manifests() {
             with("manifest 2", "manifest \u{9b}2J"),
         ),
         ("another stream's", with("stream n", "stream m")),
-        ("encrypted", with("encryption none", "encryption age")),
+        ("encrypted", with("encryption none", "encryption rot13")),
         ("another hash", with("hash sha256", "hash md5")),
         (
             "large blocks",

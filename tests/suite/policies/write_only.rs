@@ -7,7 +7,7 @@ use crate::support::BUCKET;
 
 /// A site with such credentials. They do not hold ListBucket, so that S3 says
 /// 403 of an object that is not there, too.
-fn site() -> Site {
+pub fn site() -> Site {
     let site = Site::new();
     let root = format!("/{BUCKET}/");
     let folder = site.server.object("");

@@ -18,8 +18,8 @@ fn help_and_version() {
     let help = trap.run(&["-h"], &[]).ok();
     assert!(help.text().starts_with("usage: s3pipe "), "{help}");
     assert!(help.text().lines().all(|line| line.len() < 80), "{help}");
-    for word in "upload download list info delete createbucket deletebucket --bucket --stream \
-                 --keyfile --force --patience --header --progress -V"
+    for word in "upload download list info delete createbucket deletebucket -b -s -k -f \
+                 --patience -H --encrypt-to --progress -V"
         .split_whitespace()
     {
         assert!(help.text().contains(word), "{word}: {help}");

@@ -1,0 +1,5 @@
+//! See `s3pipe::fuzzing::seal`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::fuzzing::seal(data));
