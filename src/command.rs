@@ -89,7 +89,9 @@ impl Pipe {
             true => Stdio::inherit(),
             false => Stdio::piped(),
         };
-        let program = joined(filter, end, [Stdio::piped(), beyond]);
+        let mut program = joined(filter, end, [Stdio::piped(), beyond]);
+        // It is ours, and may wait for input that never comes.
+        sys::end_with_us(&mut program);
         let mut filter = Program::start(program, filter[0].clone(), Exit::Config)?;
         let stream = filter.near(end)?;
         let command = match filter.far(end) {
@@ -185,10 +187,11 @@ fn joined(argv: &[String], end: End, [near, far]: [Stdio; 2]) -> Command {
 /// Run a program to its end, whatever that is, and return its status. 78 if it
 /// cannot be started. `stopped` is asked as by [`Pipe::finish`].
 pub fn run(
-    program: Command,
+    mut program: Command,
     name: &str,
     mut stopped: impl FnMut() -> Result<()>,
 ) -> Result<ExitStatus> {
+    sys::end_with_us(&mut program);
     Program::start(program, name.into(), Exit::Config)?.wait(&mut stopped)
 }
 

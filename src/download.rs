@@ -175,7 +175,9 @@ fn so_far(
     decrypts: bool,
 ) -> Error {
     let far = match start {
-        0 if decrypts => format!("{written} bytes of ciphertext were verified and decrypted"),
+        0 if decrypts => {
+            format!("{written} bytes of ciphertext were verified and handed to age(1)")
+        }
         0 => format!("the first {written} bytes were written and verified"),
         _ => format!("{written} bytes from offset {start} were written and verified"),
     };

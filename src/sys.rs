@@ -166,6 +166,19 @@ pub fn die_with(parent: u32) -> bool {
     }
 }
 
+/// The same for a program that is about to be started.
+pub fn end_with_us(program: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let us = std::process::id();
+    let tie = move || match die_with(us) {
+        true => Ok(()),
+        false => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+    };
+    // SAFETY: runs in the child, where only async-signal-safe functions may be
+    // called; `tie` makes system calls and allocates nothing.
+    unsafe { program.pre_exec(tie) };
+}
+
 /// This very program, to be started again: on Linux as the file that is open,
 /// even if another has taken its place meanwhile.
 pub fn myself() -> io::Result<std::path::PathBuf> {

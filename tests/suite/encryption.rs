@@ -2,6 +2,7 @@
 //! is committed or given out that age(1) did not finish.
 
 use std::fs;
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::faults::site::{STREAM, Site, blocks};
@@ -203,6 +204,24 @@ fn neither_program_outlives_us() {
     running.signal("INT");
     running.wait().fails(130, "nothing committed");
     assert!(!alive(&age_pid));
+    sealed.site.assert_nothing_committed();
+}
+
+/// Nor if we are killed, though nobody feeds it, nor ends its input.
+#[test]
+fn age_does_not_outlive_even_a_kill() {
+    let sealed = Sealed::new();
+    for jobs in ["1", "4"] {
+        let run = sealed.upload(b"").option("-j", jobs).option("-s", jobs);
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let running = run.stdin_from(reader).spawn();
+        writer.write_all(&random(1, 200_000)).expect("a reader");
+        sealed.site.wait_for("PUT", &format!("/block/{jobs}/"), 1);
+        running.signal("KILL");
+        // Waits until nobody holds its stderr any more.
+        assert_eq!(running.wait().status, 137);
+        drop(writer);
+    }
     sealed.site.assert_nothing_committed();
 }
 

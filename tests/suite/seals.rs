@@ -230,6 +230,61 @@ fn a_seal_that_cannot_be_made_is_noticed_first() {
     refuses(run, 64, "--hmac-keyfile: list looks at no seals without -l");
 }
 
+/// What ssh-keygen(1) is given lies in a folder that is gone in the end, in
+/// whatever way that comes.
+#[test]
+fn nothing_stays_in_the_folder_for_temporary_files() {
+    let (sealed, data) = (Sealed::new(), blocks(1));
+    let (site, keys) = (&sealed.site, &sealed.keys);
+    let tmp = site.scratch.fresh("tmp");
+    std::fs::create_dir(&tmp).expect("a folder");
+    let left = || std::fs::read_dir(&tmp).expect("the folder").count();
+    let upload = |how| sealed.sealing(site.upload(&data), how).env("TMPDIR", &tmp);
+    upload(How::Both).run().ok();
+    let download = sealed.checking(site.download(), How::Both);
+    download.env("TMPDIR", &tmp).run().ok();
+    assert_eq!(left(), 0);
+    keys.file("allowed", "nobody");
+    let download = sealed.checking(site.download(), How::Both);
+    download
+        .env("TMPDIR", &tmp)
+        .run()
+        .fails(65, "bad signature");
+    assert_eq!(left(), 0);
+
+    // One that waits for a finger, the second time. Nobody else may look on.
+    let (pid, fifo) = (keys.path("pid"), keys.path("fifo"));
+    let made = Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.expect("mkfifo").success());
+    let script = format!(
+        "input=$(cat)\n\
+         case $input in s3pipe-manifest*)\n\
+         echo $$ >{pid}; ls -ld {0}/* {0}/*/* >{fifo}; exec sleep 999 ;;\n\
+         esac\n\
+         PATH=${{PATH#*:}}; printf '%s\\n' \"$input\" | ssh-keygen \"$@\"",
+        tmp.display(),
+    );
+    keys.script("ssh-keygen", &script);
+    let path = format!(
+        "{}:{}",
+        keys.path("."),
+        std::env::var("PATH").expect("PATH")
+    );
+    let run = upload(How::Ssh).option("-s", "touched").env("PATH", path);
+    let running = run.spawn();
+    let seen = std::fs::read_to_string(&fifo).expect("its listing");
+    assert_eq!(seen.lines().count(), 3, "{seen}");
+    let only_ours = |line: &str| line.starts_with("drwx------ ") || line.starts_with("-rw------- ");
+    assert!(seen.lines().all(only_ours), "{seen}");
+    running.signal("TERM");
+    running.wait().fails(143, "nothing committed");
+    assert_eq!((left(), site.count("/manifest/touched")), (0, 0));
+    let pid = std::fs::read_to_string(pid).expect("its id");
+    let mut kill = Command::new("kill");
+    kill.args(["-s", "0", pid.trim()]).stderr(Stdio::null());
+    assert!(!kill.status().expect("kill").success());
+}
+
 #[test]
 fn an_open_key_file_draws_a_warning() {
     use std::os::unix::fs::PermissionsExt;
