@@ -3,7 +3,7 @@
 
 mod boto;
 mod container;
-mod headers;
+pub mod headers;
 mod imds;
 mod keyfiles;
 mod process;

@@ -16,6 +16,7 @@ mod format;
 mod hostile;
 mod identity;
 mod kill;
+mod manual;
 mod policies;
 mod programs;
 mod recipe;

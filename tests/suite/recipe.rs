@@ -5,70 +5,26 @@
 //! to get it, that is a failure.
 
 use std::io::{Write, stderr};
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
+use crate::manual;
 use crate::support::keys::{Keys, output};
 use crate::support::{BUCKET, Scratch, Server, assert_same, random, s3pipe};
 
 /// The first line of the recipe.
 const START: &str = "# restore a stream";
 
-/// The lines of the recipe, as a reader of the page sees them.
-fn recipe() -> String {
-    section(START)
-}
-
-/// An example in the page, from the line that begins so.
-fn section(start: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/s3pipe.5");
-    let page = fs::read_to_string(&path);
-    let page = page.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let lines = page.lines().skip_while(|line| !line.starts_with(start));
-    let lines = lines.take_while(|line| *line != ".Ed");
-    let script: String = lines.map(|line| plain(line) + "\n").collect();
-    assert!(!script.is_empty(), "no '{start}' in {}", path.display());
-    script
-}
-
-/// A line of roff's literal text without its escapes.
-fn plain(line: &str) -> String {
-    assert!(
-        !line.starts_with(['.', '\'']),
-        "a macro in the recipe: {line}"
-    );
-    let mut text = String::new();
-    let mut parts = line.split('\\');
-    text += parts.next().unwrap_or_default();
-    for part in parts {
-        let escapes = [
-            ("e", "\\"),
-            ("(rs", "\\"),
-            ("&", ""),
-            ("-", "-"),
-            ("(aq", "'"),
-            ("(dq", "\""),
-            ("(ga", "`"),
-            ("(ha", "^"),
-            ("(ti", "~"),
-        ];
-        let found = escapes.iter().find_map(|(escape, stands_for)| {
-            let rest = part.strip_prefix(escape)?;
-            Some(format!("{stands_for}{rest}"))
-        });
-        text += &found.unwrap_or_else(|| panic!("an escape unknown to this test: {line}"));
-    }
-    text
-}
+/// And of that which checks a seal.
+const SEAL: &str = r#"key=$(od -An -v -tx1 hmac-keyfile | tr -d ' \n')"#;
 
 /// Whether aws-cli is there.
-fn aws() -> bool {
+pub fn aws() -> bool {
     let found = Command::new("aws").arg("--version").output();
     if found.is_ok_and(|out| out.status.success()) {
         return true;
     }
-    let why = "the recipe of s3pipe.5 is not run: there is no aws(1) (Debian: awscli)";
+    let why = "examples with aws(1) are not run: it is not there (Debian: awscli)";
     let asked = env::var_os("S3PIPE_TEST_SERVERS").is_some();
     assert!(!asked, "{why}");
     let _ = writeln!(stderr(), "{why}");
@@ -77,7 +33,7 @@ fn aws() -> bool {
 
 /// Runs the recipe for this stream, encoded as in keys.
 fn restore(scratch: &Scratch, server: &Server, name: &str) -> Output {
-    let script = scratch.file("restore", recipe());
+    let script = scratch.file("restore", manual::starting("s3pipe.5", START));
     let mut sh = Command::new("sh");
     sh.arg(script).current_dir(scratch.path());
     for name in [
@@ -113,7 +69,7 @@ fn seals_by_hand(server: &Server, keys: &Keys) {
         .and_then(|line| line.rsplit(' ').next())
         .expect("a seal");
     fs::write(keys.path("manifest"), manifest).expect("a file");
-    let script = section("key=$(od").replace("hmac-keyfile", &keys.path("hmac"));
+    let script = manual::starting("s3pipe.5", SEAL).replace("hmac-keyfile", &keys.path("hmac"));
     let script = script.replace("allowed_signers", &keys.path("allowed"));
     let script = format!("set -e; cd {}\n{script}", keys.path("."));
     let out = output("sh", &["-c", &script.replace("SIGNER", "me")], b"");
