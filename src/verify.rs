@@ -2,7 +2,8 @@
 //!
 //! Every index and every block is fetched and hashed; what the store lists
 //! besides is named too. Each finding is a line on stderr, and any finding
-//! makes the exit status 65. Nothing is changed.
+//! makes the exit status 65; an object in an archive, which cannot be read at
+//! present, is a line too, and makes it 69. Nothing is changed.
 
 use crate::brief::Brief;
 use crate::commit;
@@ -31,11 +32,15 @@ pub fn verify(
         Stream::Old(old) => return verify_old(client, &old, quick),
     };
     let findings = match quick {
-        true => listed(client, keys, &manifest)?,
+        true => Findings {
+            bad: listed(client, keys, &manifest)?,
+            archived: 0,
+        },
         false => {
             client.progress().set_size(manifest.bytes());
-            let read = read(client, keys, &manifest, brief)?;
-            read + extra(client, keys, &manifest)?
+            let mut findings = read(client, keys, &manifest, brief)?;
+            findings.bad += extra(client, keys, &manifest)?;
+            findings
         }
     };
     // It may have been replaced while we looked, and what we found mean little.
@@ -44,10 +49,15 @@ pub fn verify(
         let why = "the stream was replaced or deleted while it was being verified";
         return Err(client.error(Exit::Changed, Some(&key), why));
     }
-    match findings {
-        0 => Ok(()),
-        1 => Err(client.error(Exit::Data, Some(&key), "1 object is not as it must be")),
-        n => {
+    match (findings.bad, findings.archived) {
+        (0, 0) => Ok(()),
+        (0, 1) => Err(client.error(Exit::Unavailable, Some(&key), "1 object is archived")),
+        (0, n) => {
+            let why = format!("{n} objects are archived");
+            Err(client.error(Exit::Unavailable, Some(&key), why))
+        }
+        (1, _) => Err(client.error(Exit::Data, Some(&key), "1 object is not as it must be")),
+        (n, _) => {
             let why = format!("{n} objects are not as they must be");
             Err(client.error(Exit::Data, Some(&key), why))
         }
@@ -75,18 +85,30 @@ fn report(client: &Client, key: &str, what: &str) {
     client.progress().say(&line);
 }
 
-/// Fetch everything. What is bad or missing is reported and counted; what
-/// keeps us from looking ends the run.
-fn read(client: &mut Client, keys: &Keys, manifest: &Manifest, brief: &Brief) -> Result<u64> {
-    let mut bad = 0;
+/// How many objects are wrong or missing, and how many cannot be read at
+/// present.
+#[derive(Default)]
+struct Findings {
+    bad: u64,
+    archived: u64,
+}
+
+/// Fetch everything. What is bad, missing or archived is reported and counted;
+/// what keeps us from looking ends the run.
+fn read(client: &mut Client, keys: &Keys, manifest: &Manifest, brief: &Brief) -> Result<Findings> {
+    let mut blocks = Findings::default();
     let mut fetching = Fetching::new(keys, manifest, brief, manifest.bytes(), None)?;
     let settle: &mut Settle = &mut |client, bytes, done| {
-        bad += noted(client, done)?;
-        client.set_underway(true);
+        let archived = blocks.archived;
+        blocks.note(client, done)?;
+        // To wait for one that is archived would take hours.
+        if blocks.archived == archived {
+            client.set_underway(true);
+        }
         client.progress().block_done(bytes);
         Ok(())
     };
-    let mut bad_indexes = 0;
+    let mut indexes = Findings::default();
     let mut start = 0;
     let mut done = Ok(());
     for index in &manifest.indexes {
@@ -94,28 +116,37 @@ fn read(client: &mut Client, keys: &Keys, manifest: &Manifest, brief: &Brief) ->
         let part = start..start + index.bytes;
         start = part.end;
         let read = fetching.read(client, &part, settle);
-        match noted(client, read) {
-            Ok(n) => bad_indexes += n,
-            Err(e) => {
-                done = Err(e);
-                break;
-            }
+        if let Err(e) = indexes.note(client, read) {
+            done = Err(e);
+            break;
         }
     }
     fetching.end(client, done, settle)?;
     client.progress().finish();
-    Ok(bad + bad_indexes)
+    Ok(Findings {
+        bad: blocks.bad + indexes.bad,
+        archived: blocks.archived + indexes.archived,
+    })
 }
 
-/// Say what is wrong with the data, and count it; hand on any other error.
-fn noted(client: &Client, done: Result<()>) -> Result<u64> {
-    match done {
-        Ok(()) => Ok(0),
-        Err(e) if e.exit() == Exit::Data => {
-            client.progress().say(&e.to_string());
-            Ok(1)
+impl Findings {
+    /// Say what is wrong with the data, or that it is archived, and count it;
+    /// hand on any other error.
+    fn note(&mut self, client: &Client, done: Result<()>) -> Result<()> {
+        match done {
+            Ok(()) => return Ok(()),
+            Err(e) if e.exit() == Exit::Data => {
+                client.progress().say(&e.to_string());
+                self.bad += 1;
+            }
+            // A worker's errors come as text.
+            Err(e) if e.why().starts_with("403 InvalidObjectState") => {
+                client.progress().say(&e.to_string());
+                self.archived += 1;
+            }
+            Err(e) => return Err(e),
         }
-        Err(e) => Err(e),
+        Ok(())
     }
 }
 

@@ -163,6 +163,8 @@ impl Refusal {
             why.push_str(&format!(" {}", self.code));
         }
         let message = match self.message.trim() {
+            // Its words do not say what to do.
+            _ if self.code == "InvalidObjectState" => meaning(&self.code),
             "" => meaning(&self.code),
             message => message,
         };
@@ -191,6 +193,10 @@ fn meaning(code: &str) -> &'static str {
         "BucketAlreadyExists" => "somebody has a bucket of this name already",
         "BucketAlreadyOwnedByYou" => "you have this bucket already",
         "BucketNotEmpty" => "the bucket is not empty",
+        "InvalidObjectState" => {
+            "the object is archived: ask for it by 'aws s3api restore-object' \
+             (see s3pipe(1), Archived blocks)"
+        }
         _ => "",
     }
 }
@@ -308,6 +314,7 @@ mod tests {
             (403, "SignatureDoesNotMatch", Exit::Denied),
             (404, "NoSuchBucket", Exit::Missing),
             (404, "", Exit::Missing),
+            (403, "InvalidObjectState", Exit::Unavailable),
             (501, "NotImplemented", Exit::Unavailable),
             (400, "InvalidArgument", Exit::Unavailable),
             (301, "PermanentRedirect", Exit::Config),
@@ -372,5 +379,11 @@ mod tests {
         };
         assert_eq!(refusal.why(), "403 AccessDenied: Access Denied");
         assert_eq!(refused(502, "").why(), "502");
+        let archived = Refusal {
+            message: "The operation is not valid for the object's storage class".into(),
+            ..refused(403, "InvalidObjectState")
+        };
+        let why = archived.why();
+        assert!(why.starts_with("403 InvalidObjectState: the object is archived: "));
     }
 }

@@ -2,6 +2,7 @@
 //! they need, object lock, an archive, headers of the owner's own; and several
 //! runs that meet on one name.
 
+mod archive;
 mod headers;
 mod locked;
 mod permissions;
