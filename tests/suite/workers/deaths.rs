@@ -67,7 +67,7 @@ fn round(class: Class, seed: u64) -> Result<bool, String> {
     let jobs = [2, 3, 4, 16][usize::from(dice[0] % 4)];
     let nth = 1 + usize::from(dice[1]) % (BLOCKS + 1);
     // Just before a request is carried out, or some time after it came.
-    let before = dice[2] % 2 == 0;
+    let before = dice[2].is_multiple_of(2);
     let data = blocks(BLOCKS);
     let (site, run) = class.prepare(&data, jobs);
     let when = on(class.method(), "/block/").nth(nth);
