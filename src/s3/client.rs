@@ -300,7 +300,11 @@ impl Client {
             Verdict::Checksum => Exit::Unavailable,
         };
         let lasting = match fault {
-            Fault::Refused(r) => matches!(r.status, 404 | 405 | 409 | 411..=417 | 501),
+            // What is archived stays so for hours, and only if it is asked for.
+            Fault::Refused(r) => {
+                matches!(r.status, 404 | 405 | 409 | 411..=417 | 501)
+                    || r.code == "InvalidObjectState"
+            }
             Fault::Fatal(_) => true,
             _ => false,
         };

@@ -3,11 +3,11 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use crate::faults::site::{Site, blocks, on};
+use crate::faults::site::{BLOCK, Site, blocks, on};
 use crate::manual;
 use crate::proxy::{Answer, Fault, Match, Seen};
 use crate::recipe;
-use crate::support::{BUCKET, Run, s3pipe};
+use crate::support::{BUCKET, Run, assert_same, s3pipe};
 
 const NAME: &str = "export-2026-11-22";
 const EXAMPLE: &str = "example-backup";
@@ -99,6 +99,36 @@ fn as_it_stands(site: &Site, text: &str) {
     );
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{}: {said}", out.status);
+}
+
+/// A rule may have come to some of the blocks only: what can be read comes out,
+/// and nobody waits a day for the rest.
+#[test]
+fn behind_a_block_that_can_be_read() {
+    let (site, data) = (Site::new(), blocks(3));
+    run(&site, BUCKET, "upload").stdin(data.clone()).run().ok();
+    let asked = archive(&site);
+    let keys = site.server.objects();
+    let hot = keys.iter().filter(|key| key.contains("/block/"));
+    let hot = hot.filter(|key| !key.contains("/0000000002."));
+    asked
+        .lock()
+        .unwrap()
+        .extend(hot.map(|key| format!("/{BUCKET}/{key}")));
+    for jobs in ["1", "4"] {
+        let end = run(&site, BUCKET, "download").option("-j", jobs).run();
+        let end = end.fails(69, "the object is archived");
+        assert!(!end.stderr.contains("gave up"), "{end}");
+        assert_same(&end.stdout, &data[..2 * BLOCK]);
+        let end = run(&site, BUCKET, "verify").option("-j", jobs).run();
+        assert_eq!((end.status, end.stderr.lines().count()), (69, 2), "{end}");
+        assert!(!end.stderr.contains("gave up"), "{end}");
+        assert!(
+            end.stderr
+                .contains("/manifest/export-2026-11-22: 1 object is archived"),
+            "{end}"
+        );
+    }
 }
 
 #[test]
