@@ -3,10 +3,17 @@
 use std::process::exit;
 
 use s3pipe::cli::{self, Parsed};
-use s3pipe::error::Result;
+use s3pipe::error::{self, Result};
 use s3pipe::{admin, config, dispatch, sys, worker};
 
 fn main() {
+    // A fault of ours is one line and a status, too, and leaves no core file
+    // with keys in it.
+    std::panic::set_hook(Box::new(|fault| {
+        let fault = error::one_line(&fault.to_string());
+        sys::to_stderr(&format!("s3pipe: internal error: {fault}\n"));
+        exit(error::Exit::Internal.code());
+    }));
     let args = sys::arguments();
     match args.and_then(|args| cli::parse(&args)).and_then(run) {
         Ok(()) => exit(0),
