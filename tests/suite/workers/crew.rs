@@ -135,7 +135,9 @@ impl Crew {
             thread::sleep(NAP);
         }
         let mut left = self.processes();
-        while killed && !left.is_empty() && Instant::now() < deadline {
+        // What a command has started is its own, and may need a moment to end.
+        let no_worker = |left: &[Process]| !left.iter().any(Process::is_worker);
+        while !left.is_empty() && (killed || no_worker(&left)) && Instant::now() < deadline {
             thread::sleep(NAP);
             left = self.processes();
         }

@@ -100,7 +100,7 @@ fn a_producer_that_is_stopped_with_us() {
             let data = site.scratch.file("in", &blocks(2)[..2 * BLOCK]);
             let data = data.to_str().expect("a UTF-8 path");
             // It has more to say, or has closed its stdout already.
-            for end in ["sleep 999", "exec >&-; sleep 999"] {
+            for end in ["exec sleep 999", "exec >&-; exec sleep 999"] {
                 let script = format!("cat {data}; {end}");
                 let run = upload(&site, jobs).args(["--", "sh", "-c", &script]);
                 let crew = Crew::start(run);
