@@ -275,6 +275,8 @@ impl Progress {
         if now >= self.drawn_at.load(Ordering::Relaxed) + period {
             self.drawn_at.store(now, Ordering::Relaxed);
             relay.moved(self.moving.load(Ordering::Relaxed));
+            // A pause begins when we hear of it, so hear of it in time.
+            relay.attend(Duration::ZERO);
         }
     }
 

@@ -32,8 +32,9 @@ const LONG_NAP: Duration = Duration::from_secs(1);
 const SILENCE: u32 = 5;
 const LEAST_SILENCE: Duration = Duration::from_secs(10);
 
-/// How long workers that were told to leave may take.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long workers that were told to leave may take: a signal that comes just
+/// before a call blocks ends it a second later (see `sys`).
+const GRACE: Duration = Duration::from_secs(3);
 
 /// What a worker has been given to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -282,6 +283,18 @@ impl Team {
                 Some(Report::Moved(bytes)) => self.crew[at].moving = bytes,
                 Some(Report::Slow(time)) => progress.slowed(time),
                 Some(Report::Expired) => self.renew(at, client),
+                // Nobody has asked us to stop: somebody has killed it.
+                Some(Report::Failed { error, .. }) if matches!(error.exit(), Exit::Signal(_)) => {
+                    let error = Error::new(Exit::Internal, name(at), error.why());
+                    self.reports.push_back((
+                        at,
+                        Report::Failed {
+                            missing: false,
+                            early: false,
+                            error,
+                        },
+                    ));
+                }
                 Some(report) => {
                     self.crew[at].moving = 0;
                     if report == Report::Closed {

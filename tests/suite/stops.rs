@@ -61,7 +61,9 @@ fn an_upload_that_waits_for_its_producer() {
     for (signal, status) in SIGNALS {
         let mut running = upload(&server, signal).spawn();
         running.feed(&random(6, 200 * K));
-        running.wait_for_stderr("/0000000002.");
+        for n in 0..3 {
+            running.wait_for_stderr(&format!("/000000000{n}."));
+        }
         let why = "196608 bytes in 3 blocks stored, nothing committed\n";
         let outcome = stop(running, signal, status, why);
         let start = format!("s3pipe: upload: test/{signal}: stopped by");

@@ -99,7 +99,7 @@ fn cpu_time(crew: &Crew) -> u64 {
 
 /// Longer than any time-out, and than a worker may give no sign of life.
 #[cfg(target_os = "linux")]
-const IDLE: Duration = Duration::from_secs(12);
+const IDLE: Duration = Duration::from_secs(11);
 
 #[cfg(target_os = "linux")]
 fn assert_idle(crew: &Crew, what: &str) {
@@ -152,7 +152,7 @@ fn waiting_costs_nothing() {
 }
 
 /// A connection is believed to be stale after a second.
-const STALE: Duration = Duration::from_millis(1200);
+const STALE: Duration = Duration::from_millis(1100);
 
 /// A server that closes what is not used, at once or as the next request comes:
 /// not a single repetition is needed.
@@ -174,7 +174,7 @@ fn connections_that_were_closed_cost_no_retry() {
 }
 
 fn close_uploads(fault: Fault, jobs: usize) {
-    let (site, data) = (Site::new(), blocks(4));
+    let (site, data) = (Site::new(), blocks(3));
     site.proxy.always(on("PUT", "/block/"), fault.clone());
     if jobs > 1 {
         // The coordinator's last request before that of the index.
@@ -182,7 +182,7 @@ fn close_uploads(fault: Fault, jobs: usize) {
     }
     let run = with_jobs(site.run("upload"), jobs).option("--retry", "0");
     let mut crew = Crew::start(run.stdin_open());
-    for n in 0..4 {
+    for n in 0..3 {
         crew.running.feed(&data[n * BLOCK..(n + 1) * BLOCK]);
         site.proxy.wait_for(|seen| {
             let stored = seen.iter().filter(|s| s.status == Some(200));
@@ -191,7 +191,7 @@ fn close_uploads(fault: Fault, jobs: usize) {
         thread::sleep(STALE);
     }
     site.proxy.clear();
-    crew.running.feed(&data[4 * BLOCK..]);
+    crew.running.feed(&data[3 * BLOCK..]);
     crew.running.feed_end();
     crew.end().ok();
     site.assert_holds(STREAM, &data);
@@ -199,7 +199,7 @@ fn close_uploads(fault: Fault, jobs: usize) {
 
 fn close_downloads(fault: Fault, jobs: usize) {
     let block = 256 << 10;
-    let data = random(1, 5 * block);
+    let data = random(1, 4 * block);
     let site = Site::new();
     let run = site.upload(&data).option("--blocksize", "256K");
     run.run().ok();

@@ -15,10 +15,10 @@ use crate::proxy::{Answer, Fault, Seen};
 use crate::support::{Run, assert_same, random};
 
 /// The wish, in seconds.
-const WISH: u64 = 4;
+const WISH: u64 = 3;
 
 /// How long nothing may come.
-const PAUSE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// How long word of it may be on its way: between two lines of one process on
 /// the same socket.
@@ -101,6 +101,32 @@ fn who_comes_later_waits_too() {
     crew.end();
     site.assert_holds(STREAM, &data);
     assert_silence(&site, since);
+}
+
+/// A pause that was over before there was anything to send delays nobody who
+/// waited for stdin meanwhile: else the second block would come behind the last.
+#[test]
+fn what_is_over_is_over() {
+    let blocks = 200;
+    let (site, data) = (Site::new(), random(2, blocks * BLOCK));
+    let first = "/0000000000.";
+    site.proxy.once(on("PUT", first), Fault::StallRequest);
+    let run = with_jobs(site.run("upload"), 2).stdin_open();
+    let mut crew = Crew::start(run);
+    crew.running.feed(&data[..BLOCK]);
+    site.proxy.wait_for(|seen| seen.iter().any(|s| s.faulted));
+    crew.wait_for_workers(2);
+    ask(&site, "PUT", first);
+    site.proxy.hang_up();
+    site.wait_for("PUT", first, 1);
+    // A worker that is blocked in a read looks up once a second.
+    thread::sleep(Duration::from_millis(1500));
+    crew.running.feed(&data[BLOCK..]);
+    crew.running.feed_end();
+    crew.end().ok();
+    site.assert_holds(STREAM, &data);
+    let came = |n: usize| site.seen("PUT", &format!("/{n:010}."))[0].at;
+    assert!(came(1) < came(blocks - 1), "the second block came last");
 }
 
 /// The coordinator's own requests are the service's business as well.

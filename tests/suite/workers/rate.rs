@@ -140,18 +140,22 @@ fn it_holds_for_all_together() {
 /// Nothing to send for a while, and then a lot.
 #[test]
 fn what_was_not_used_is_gone() {
+    thread::scope(|scope| {
+        for jobs in [1, 4] {
+            scope.spawn(move || after_a_while(jobs));
+        }
+    });
+}
+
+fn after_a_while(jobs: usize) {
     let (site, data) = (Site::new(), random(3, SIZE));
     let meter = Meter::start(site.server.addr());
-    let run = limited(&site, "upload", 4, "256K");
-    let run = run
-        .option("--endpoint", &meter.url())
-        .arg("-v")
-        .stdin_open();
-    let mut running = run.spawn();
+    let run = limited(&site, "upload", jobs, "256K");
+    let run = run.option("--endpoint", &meter.url()).arg("-v");
+    let mut running = run.stdin_open().spawn();
     let (first, rest) = data.split_at(1 << 20);
     running.feed(first);
     for n in 0..4 {
-        running.wait_for_stderr(&format!("/block/{STREAM}/"));
         running.wait_for_stderr(&format!("/000000000{n}."));
     }
     thread::sleep(Duration::from_secs(1));
