@@ -37,6 +37,14 @@ extern "C" fn on_stop(signal: libc::c_int) {
     }
 }
 
+/// For a worker: it hears a signal to all of us, and then the same from its
+/// coordinator, which waits for what it has still to say.
+extern "C" fn on_leave(signal: libc::c_int) {
+    STOP.store(signal, Ordering::Relaxed);
+    // SAFETY: async-signal-safe.
+    unsafe { libc::alarm(1) };
+}
+
 extern "C" fn on_info(_: libc::c_int) {
     INFO.store(true, Ordering::Relaxed);
     // SAFETY: async-signal-safe.
@@ -137,7 +145,7 @@ pub fn catch_signals_of_worker() {
     unsafe {
         libc::signal(libc::SIGINFO, libc::SIG_IGN);
     }
-    handle(libc::SIGTERM, on_stop);
+    handle(libc::SIGTERM, on_leave);
     handle(libc::SIGALRM, on_alarm);
 }
 
