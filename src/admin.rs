@@ -20,7 +20,8 @@ use crate::upload::remove_upload;
 /// The names of all committed streams, sorted, one a line; `long` puts
 /// creation time, bytes and blocks before each, separated by tabs.
 ///
-/// For `long` the seals are checked that `ring` demands. A stream that cannot be read has `?` there, and makes the result 65.
+/// For `long` the seals are checked that `ring` demands. A stream that cannot
+/// be read has `?` there, and makes the result 65.
 pub fn list(client: &mut Client, keys: &Keys, long: bool, ring: &Keyring) -> (String, Result<()>) {
     let mut out = String::new();
     let result = list_into(client, keys, long, ring, &mut out);

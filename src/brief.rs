@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::cli::Command;
 use crate::crypt::Encryption;
-use crate::key::UploadId;
+use crate::key::{Name, UploadId};
 use crate::s3::{Addressing, Headers};
 use crate::sign::{Credentials, Version};
 
@@ -75,6 +75,19 @@ pub struct Task {
     pub encryption: Encryption,
     /// The process to die with.
     pub coordinator: u32,
+}
+
+impl Task {
+    /// Of this very process's workers.
+    pub fn new(name: &Name, upload: &UploadId, blocksize: u64, encryption: Encryption) -> Task {
+        Task {
+            name: name.encoded().to_string(),
+            upload: upload.clone(),
+            blocksize,
+            encryption,
+            coordinator: std::process::id(),
+        }
+    }
 }
 
 impl fmt::Debug for Brief {

@@ -12,6 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::chunk::Broken;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::sys;
 
@@ -104,6 +105,14 @@ impl Pipe {
             filter: Some(filter),
             command,
         })
+    }
+
+    /// A transfer that ended early, as an error.
+    pub fn failure(&mut self, broken: Broken) -> Error {
+        match broken {
+            Broken::Io(e) => self.error(&e),
+            Broken::Stopped(e) => e,
+        }
     }
 
     /// The descriptor once more, for a worker that takes turns at it (74).

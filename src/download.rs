@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::brief::Brief;
-use crate::chunk::{self, Broken};
+use crate::chunk;
 use crate::cli;
 use crate::command::Pipe;
 use crate::crypt::{Age, Encryption};
@@ -153,11 +153,8 @@ fn legacy(
     old.warn(client);
     let done = old.read(client, wanted, |client, bytes| {
         let check = || client.progress().check();
-        match chunk::spill(sink.stream(), bytes, &mut written, check) {
-            Ok(()) => {}
-            Err(Broken::Io(e)) => return Err(sink.error(&e)),
-            Err(Broken::Stopped(e)) => return Err(e),
-        }
+        let spilt = chunk::spill(sink.stream(), bytes, &mut written, check);
+        spilt.map_err(|broken| sink.failure(broken))?;
         client.set_underway(true);
         client.progress().block_done(bytes.len() as u64);
         Ok(())

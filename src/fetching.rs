@@ -7,20 +7,19 @@
 //! another failed. Memory is one block a process and one index.
 
 use std::collections::VecDeque;
-use std::io;
 use std::ops::Range;
 
 use crate::block;
 use crate::brief::{Brief, Task};
-use crate::chunk::{self, Block, Broken};
+use crate::chunk::{self, Block};
 use crate::command::Pipe;
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
 use crate::index::{each_index, lost};
 use crate::key::Keys;
 use crate::manifest::{BlockRef, Manifest};
 use crate::message::{Order, Report};
 use crate::s3::Client;
-use crate::team::Team;
+use crate::team::{Team, trouble};
 
 /// A stream being read.
 pub struct Fetching<'a> {
@@ -83,19 +82,10 @@ impl<'a> Fetching<'a> {
         let how = match jobs {
             0 | 1 => How::Alone(Block::new(size as usize)),
             _ => {
-                let brief = Brief {
-                    jobs,
-                    task: Some(Task {
-                        name: manifest.name.encoded().to_string(),
-                        upload: manifest.upload.clone(),
-                        blocksize: size,
-                        encryption: manifest.encryption,
-                        coordinator: std::process::id(),
-                    }),
-                    ..brief.clone()
-                };
+                let (name, upload) = (&manifest.name, &manifest.upload);
+                let task = Task::new(name, upload, size, manifest.encryption);
                 let stream = sink.as_ref().map(|sink| sink.share()).transpose()?;
-                How::Workers(Box::new(Team::new(brief, stream)))
+                How::Workers(Box::new(Team::new(brief, jobs, task, stream)))
             }
         };
         Ok(Fetching {
@@ -162,7 +152,7 @@ impl<'a> Fetching<'a> {
         }
         match team.finish(client)? {
             None => Ok(()),
-            Some(report) => Err(self.trouble(report)),
+            Some(report) => Err(trouble(report, self.sink.as_deref_mut())),
         }
     }
 
@@ -211,11 +201,8 @@ impl<'a> Fetching<'a> {
         };
         let bytes = &buffer.bytes()[part];
         let check = || client.progress().check();
-        match chunk::spill(sink.stream(), bytes, &mut self.written, check) {
-            Ok(()) => Ok(()),
-            Err(Broken::Io(e)) => Err(sink.error(&e)),
-            Err(Broken::Stopped(e)) => Err(e),
-        }
+        let spilt = chunk::spill(sink.stream(), bytes, &mut self.written, check);
+        spilt.map_err(|broken| sink.failure(broken))
     }
 
     fn settle_all(&mut self, client: &mut Client, settle: &mut Settle) -> Result<()> {
@@ -274,7 +261,6 @@ impl<'a> Fetching<'a> {
                     return self.settle(client, settle);
                 }
             }
-            // It did not know that something was written meanwhile.
             (
                 Some(given),
                 Report::Failed {
@@ -287,7 +273,7 @@ impl<'a> Fetching<'a> {
                 given.state = State::Failed { early, error };
                 team.keep(worker);
             }
-            (_, report) => return Err(self.trouble(report)),
+            (_, report) => return Err(trouble(report, self.sink.as_deref_mut())),
         }
         Ok(())
     }
@@ -302,14 +288,5 @@ impl<'a> Fetching<'a> {
             _ => Ok(()),
         };
         settle(client, head.part.len() as u64, result)
-    }
-
-    /// What a worker could not do, as an error.
-    fn trouble(&mut self, report: Report) -> Error {
-        match (report, &mut self.sink) {
-            (Report::Io(errno), Some(sink)) => sink.error(&io::Error::from_raw_os_error(errno)),
-            (Report::Failed { error, .. }, _) => error,
-            _ => Error::new(Exit::Internal, "worker", "reported what it was not asked"),
-        }
     }
 }

@@ -222,6 +222,15 @@ fn block([n, length, sha256]: [&str; 3]) -> Option<BlockRef> {
 }
 
 impl Report {
+    /// A failure that trying again would not have changed.
+    pub fn failed(error: Error) -> Report {
+        Report::Failed {
+            missing: false,
+            early: false,
+            error,
+        }
+    }
+
     /// As a line.
     pub fn to_line(&self) -> String {
         match self {

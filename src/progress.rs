@@ -192,11 +192,6 @@ impl Progress {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Move this much a second from now on.
-    pub fn set_rate(&self, rate: Option<u64>) {
-        self.limit().set_rate(rate, Instant::now());
-    }
-
     /// No request for so long.
     pub fn hold(&self, time: Duration) {
         self.limit().hold_until(Instant::now() + time);
@@ -208,8 +203,7 @@ impl Progress {
             relay.attend(Duration::ZERO);
         }
         loop {
-            let held = self.limit().held(Instant::now());
-            match held {
+            match self.held() {
                 Some(time) if !self.pulse() => self.wait(time),
                 _ => return,
             }

@@ -6,14 +6,13 @@
 //! Nothing here makes the stream exist; what fails leaves blocks that no
 //! manifest names.
 
-use std::io;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::block;
 use crate::brief::{Brief, Task};
-use crate::chunk::{self, Block, Broken};
+use crate::chunk::{self, Block};
 use crate::command::Pipe;
 use crate::crypt::{self, Encryption};
 use crate::error::{Error, Exit, Result};
@@ -23,7 +22,7 @@ use crate::ledger::{Index, Ledger};
 use crate::manifest::{BlockRef, Manifest, Record};
 use crate::message::{Order, Report};
 use crate::s3::{Client, Kind};
-use crate::team::Team;
+use crate::team::{Team, trouble};
 
 /// What is to be sent, and how.
 #[derive(Clone, Debug)]
@@ -87,8 +86,9 @@ impl<'a> Sending<'a> {
         let mut source = Pipe::source(&self.plan.command, &self.plan.filter)?;
         source.stream().widen_pipe();
         // Who would wait for a worker to read what is there already?
-        let short = source.stream().rest().map(|r| r < self.record.blocksize);
-        match brief.jobs == 1 || short == Some(true) {
+        let rest = source.stream().rest();
+        let short = rest.is_some_and(|rest| rest < self.record.blocksize);
+        match brief.jobs == 1 || short {
             true => self.alone(&mut source)?,
             false => self.with_workers(&mut source, brief)?,
         }
@@ -163,11 +163,8 @@ impl<'a> Sending<'a> {
             |piece| hasher.update(piece),
             || self.client.progress().check(),
         );
-        match read {
-            Ok(length) => Ok((length, hasher.finalize().into())),
-            Err(Broken::Io(e)) => Err(source.error(&e)),
-            Err(Broken::Stopped(e)) => Err(e),
-        }
+        let length = read.map_err(|broken| source.failure(broken))?;
+        Ok((length, hasher.finalize().into()))
     }
 
     fn store(&mut self, bytes: &Arc<Block>, length: usize, sha256: Sha) -> Result<()> {
@@ -189,17 +186,14 @@ impl<'a> Sending<'a> {
 
     /// By workers that take turns.
     fn with_workers(&mut self, source: &mut Pipe, brief: &Brief) -> Result<()> {
-        let brief = Brief {
-            task: Some(Task {
-                name: self.record.name.encoded().to_string(),
-                upload: self.record.upload.clone(),
-                blocksize: self.record.blocksize,
-                encryption: self.plan.encryption(),
-                coordinator: std::process::id(),
-            }),
-            ..brief.clone()
-        };
-        let mut team = Team::new(brief, Some(source.share()?));
+        let Record {
+            name,
+            upload,
+            blocksize,
+            ..
+        } = self.record;
+        let task = Task::new(name, upload, *blocksize, self.plan.encryption());
+        let mut team = Team::new(brief, brief.jobs, task, Some(source.share()?));
         if let Err(e) = self.take_turns(&mut team, source) {
             for (_, report) in team.dismiss(self.client) {
                 if let Report::Stored(block) = report {
@@ -210,7 +204,7 @@ impl<'a> Sending<'a> {
         }
         match team.finish(self.client)? {
             None => Ok(()),
-            Some(report) => Err(trouble(source, report)),
+            Some(report) => Err(trouble(report, Some(source))),
         }
     }
 
@@ -251,7 +245,7 @@ impl<'a> Sending<'a> {
                 Some((worker, Report::Failed { early: true, .. })) if self.client.is_underway() => {
                     team.order(worker, &Order::Again);
                 }
-                Some((_, report)) => return Err(trouble(source, report)),
+                Some((_, report)) => return Err(trouble(report, Some(source))),
             }
         }
         Ok(())
@@ -310,13 +304,4 @@ impl<'a> Sending<'a> {
 /// The stream, for a message.
 pub fn what(client: &Client, name: &Name) -> String {
     format!("upload: {}/{}", client.bucket(), name.printable())
-}
-
-/// What a worker could not do, as an error.
-fn trouble(source: &mut Pipe, report: Report) -> Error {
-    match report {
-        Report::Io(errno) => source.error(&io::Error::from_raw_os_error(errno)),
-        Report::Failed { error, .. } => error,
-        _ => Error::new(Exit::Internal, "worker", "reported what it was not asked"),
-    }
 }

@@ -334,12 +334,17 @@ impl Write for Stream {
     }
 }
 
-fn wait(fd: RawFd, events: libc::c_short) -> io::Result<()> {
-    let mut poll = libc::pollfd {
+/// What poll(2) is to look at.
+fn pollfd(fd: RawFd, events: libc::c_short) -> libc::pollfd {
+    libc::pollfd {
         fd,
         events,
         revents: 0,
-    };
+    }
+}
+
+fn wait(fd: RawFd, events: libc::c_short) -> io::Result<()> {
+    let mut poll = pollfd(fd, events);
     // SAFETY: one valid pollfd, and the count says so.
     match unsafe { libc::poll(&mut poll, 1, -1) } {
         -1 => Err(io::Error::last_os_error()),
@@ -352,11 +357,7 @@ fn wait(fd: RawFd, events: libc::c_short) -> io::Result<()> {
 pub fn wait_for_input(fds: &[BorrowedFd], time: Duration) -> Vec<bool> {
     let mut polls: Vec<libc::pollfd> = fds
         .iter()
-        .map(|fd| libc::pollfd {
-            fd: fd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        })
+        .map(|fd| pollfd(fd.as_raw_fd(), libc::POLLIN))
         .collect();
     // Rounded up: a wait of 0 ms would be none.
     let ms = time.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as libc::c_int;
@@ -367,11 +368,7 @@ pub fn wait_for_input(fds: &[BorrowedFd], time: Duration) -> Vec<bool> {
 
 /// Whether a line can be written to a channel without waiting.
 pub fn can_write(fd: BorrowedFd) -> bool {
-    let mut poll = libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events: libc::POLLOUT,
-        revents: 0,
-    };
+    let mut poll = pollfd(fd.as_raw_fd(), libc::POLLOUT);
     // SAFETY: one valid pollfd, and the count says so.
     unsafe { libc::poll(&mut poll, 1, 0) == 1 && poll.revents == libc::POLLOUT }
 }

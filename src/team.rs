@@ -15,8 +15,9 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::brief::Brief;
+use crate::brief::{Brief, Task};
 use crate::cli::{Command, WORKER};
+use crate::command::Pipe;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::limit;
 use crate::message::{Lines, Order, Report};
@@ -87,12 +88,16 @@ pub struct Team {
 }
 
 impl Team {
-    /// As many workers as the brief says, none of them started yet, that take
-    /// turns at this stream.
-    pub fn new(begin: Brief, stream: Option<OwnedFd>) -> Team {
+    /// Up to so many workers, none of them started yet, that take turns at this
+    /// stream.
+    pub fn new(brief: &Brief, jobs: usize, task: Task, stream: Option<OwnedFd>) -> Team {
         Team {
-            silence: (begin.timeout * SILENCE).max(LEAST_SILENCE),
-            begin,
+            silence: (brief.timeout * SILENCE).max(LEAST_SILENCE),
+            begin: Brief {
+                jobs,
+                task: Some(task),
+                ..brief.clone()
+            },
             stream,
             crew: Vec::new(),
             reports: VecDeque::new(),
@@ -139,11 +144,9 @@ impl Team {
         drop(program);
         let ear = channel.try_clone()?;
         client.progress().when_slowed(move |time| {
-            if sys::can_write(ear.as_fd()) {
-                let _ = (&ear).write_all(Order::Hold(time).to_line().as_bytes());
-            }
+            mention(&ear, &Order::Hold(time));
         });
-        let mut worker = Worker {
+        let worker = Worker {
             child,
             channel,
             lines: Lines::default(),
@@ -154,10 +157,10 @@ impl Team {
             keys: self.keys,
             gone: false,
         };
-        worker.send(&Order::Begin(Box::new(self.brief(client))));
+        send(&worker.channel, &Order::Begin(Box::new(self.brief(client))));
         // What the others were told before it came.
         if let Some(time) = client.progress().held() {
-            worker.send(&Order::Hold(time));
+            send(&worker.channel, &Order::Hold(time));
         }
         Ok(worker)
     }
@@ -185,7 +188,7 @@ impl Team {
         if self.crew[at].keys != self.keys {
             self.send_keys(at);
         }
-        self.crew[at].send(order);
+        send(&self.crew[at].channel, order);
     }
 
     /// A worker's job is done.
@@ -219,7 +222,7 @@ impl Team {
             .collect();
         differ.sort_by_key(|w| w.rate.is_none_or(|rate| Some(rate) < share));
         for worker in differ {
-            if worker.mention(&Order::Rate(share)) {
+            if mention(&worker.channel, &Order::Rate(share)) {
                 worker.rate = share;
             }
         }
@@ -286,14 +289,7 @@ impl Team {
                 // Nobody has asked us to stop: somebody has killed it.
                 Some(Report::Failed { error, .. }) if matches!(error.exit(), Exit::Signal(_)) => {
                     let error = Error::new(Exit::Internal, name(at), error.why());
-                    self.reports.push_back((
-                        at,
-                        Report::Failed {
-                            missing: false,
-                            early: false,
-                            error,
-                        },
-                    ));
+                    self.reports.push_back((at, Report::failed(error)));
                 }
                 Some(report) => {
                     self.crew[at].moving = 0;
@@ -328,7 +324,7 @@ impl Team {
     fn send_keys(&mut self, at: usize) {
         let fresh = self.begin.credentials.clone();
         self.crew[at].keys = self.keys;
-        self.crew[at].send(&Order::Credentials(fresh));
+        send(&self.crew[at].channel, &Order::Credentials(fresh));
     }
 
     /// A worker that does something says at least once a second that it is alive. Only
@@ -374,7 +370,7 @@ impl Team {
         for worker in &mut self.crew {
             // Closing the stream may take a while, but not for ever.
             (worker.duty, worker.silent) = (Duty::Write, Duration::ZERO);
-            worker.send(&Order::Finish);
+            send(&worker.channel, &Order::Finish);
         }
         let mut closed = 0;
         while closed < self.crew.len() {
@@ -423,19 +419,27 @@ impl Drop for Team {
     }
 }
 
-impl Worker {
-    /// It may be gone: that is seen when it is listened to.
-    fn send(&mut self, order: &Order) {
-        let _ = self.channel.write_all(order.to_line().as_bytes());
-    }
+/// Tell a worker. It may be gone: that is seen when it is listened to.
+fn send(mut channel: &UnixStream, order: &Order) {
+    let _ = channel.write_all(order.to_line().as_bytes());
+}
 
-    /// Tell it if it has room for it. False if not.
-    fn mention(&mut self, order: &Order) -> bool {
-        let room = sys::can_write(self.channel.as_fd());
-        if room {
-            self.send(order);
-        }
-        room
+/// Tell it if it has room for it. False if not.
+fn mention(channel: &UnixStream, order: &Order) -> bool {
+    let room = sys::can_write(channel.as_fd());
+    if room {
+        send(channel, order);
+    }
+    room
+}
+
+/// What a worker could not do, as an error: with the stream, whose end is
+/// `pipe`, or with anything else.
+pub fn trouble(report: Report, pipe: Option<&mut Pipe>) -> Error {
+    match (report, pipe) {
+        (Report::Io(errno), Some(pipe)) => pipe.error(&io::Error::from_raw_os_error(errno)),
+        (Report::Failed { error, .. }, _) => error,
+        _ => Error::new(Exit::Internal, "worker", "reported what it was not asked"),
     }
 }
 

@@ -17,8 +17,8 @@ use crate::s3::Client;
 use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 
-/// Check a stream: its seals, and all of its data, or, `quick`, what the listings show.
-/// `brief` is what `client` was made of.
+/// Check a stream: its seals, and all of its data, or, `quick`, what the
+/// listings show. `brief` is what `client` was made of.
 pub fn verify(
     client: &mut Client,
     keys: &Keys,

@@ -281,11 +281,9 @@ impl Trouble {
                 early: failure.early,
                 error: failure.error,
             },
-            Trouble::Stream(Broken::Stopped(error)) | Trouble::Other(error) => Report::Failed {
-                missing: false,
-                early: false,
-                error,
-            },
+            Trouble::Stream(Broken::Stopped(error)) | Trouble::Other(error) => {
+                Report::failed(error)
+            }
         }
     }
 }

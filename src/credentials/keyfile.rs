@@ -84,7 +84,7 @@ fn interpret(path: &str, contents: &Contents) -> Result<Found> {
             signer: get("signer")?,
         },
         fixed: !contents.regular,
-        warning: contents.warning(path),
+        warning: contents.warning.clone(),
         ..Found::new(
             assemble(path, NAMES, credentials)?,
             format!("key file {path}"),

@@ -305,22 +305,22 @@ fn malformed(path: &str, line: usize, why: impl std::fmt::Display) -> Error {
     Error::new(Exit::Config, format!("{path}:{line}"), why)
 }
 
+/// What to tell the user of a file that holds a secret, if others can read it.
+/// A pipe, a terminal and the like are nobody's to read.
+pub fn exposed(path: &str, about: &fs::Metadata) -> Option<String> {
+    let mode = about.permissions().mode() & 0o7777;
+    (about.is_file() && mode & 0o044 != 0)
+        .then(|| format!("{path}: others can read it (mode {mode:04o}): chmod 600 {path}"))
+}
+
 /// What was in a file, and who else can read it.
 struct Contents {
     /// The text, with LF alone at the end of lines.
     text: String,
-    mode: u32,
     /// False for a pipe, a terminal and the like.
     regular: bool,
-}
-
-impl Contents {
-    /// What to tell the user if others can read the keys in `path`.
-    fn warning(&self, path: &str) -> Option<String> {
-        let mode = self.mode & 0o7777;
-        (self.regular && mode & 0o044 != 0)
-            .then(|| format!("{path}: others can read it (mode {mode:04o}): chmod 600 {path}"))
-    }
+    /// What to tell the user if others can read it.
+    warning: Option<String>,
 }
 
 /// Reads a file of at most `limit` bytes; none if it does not exist. A pipe
@@ -345,8 +345,8 @@ fn read(path: &str, limit: u64) -> Result<Option<Contents>> {
     }
     Ok(Some(Contents {
         text: decode(&bytes),
-        mode: about.permissions().mode(),
         regular: about.is_file(),
+        warning: exposed(path, &about),
     }))
 }
 

@@ -293,7 +293,7 @@ impl Profile<'_> {
         let contents = part.file.contents.as_ref();
         Ok(Some(Found {
             fixed: contents.is_some_and(|c| !c.regular),
-            warning: contents.and_then(|c| c.warning(path)),
+            warning: contents.and_then(|c| c.warning.clone()),
             aws: true,
             ..Found::new(credentials, format!("profile {} in {path}", self.name))
         }))

@@ -2,6 +2,7 @@
 
 use super::testing::{Dir, Place};
 use super::*;
+use std::os::unix::fs::PermissionsExt;
 
 const ENV: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "E"), ("AWS_SECRET_ACCESS_KEY", "s")];
 

@@ -271,10 +271,11 @@ impl Client {
     }
 
     /// Get other credentials if these expire soon. If that fails they are good
-    /// for a while still. True if there are other ones now.
-    pub fn refresh_credentials(&mut self) -> bool {
-        let due = self.expiry.is_some_and(|(_, next)| next <= self.now());
-        due && self.reload_credentials()
+    /// for a while still.
+    pub fn refresh_credentials(&mut self) {
+        if self.expiry.is_some_and(|(_, next)| next <= self.now()) {
+            self.reload_credentials();
+        }
     }
 
     /// Whether to wait and try again, or what to leave with, and whether that is

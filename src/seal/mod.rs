@@ -13,11 +13,11 @@ pub mod ssh;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::credentials;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::protection::Protection;
 use line::{KeyId, SEALS_LIMIT, Seal};
@@ -43,9 +43,7 @@ impl HmacKey {
         let failed = |e: std::io::Error| Error::new(Exit::Config, path, os_reason(&e));
         let file = File::open(path).map_err(failed)?;
         let about = file.metadata().map_err(failed)?;
-        let mode = about.permissions().mode() & 0o7777;
-        let warning = (about.is_file() && mode & 0o044 != 0)
-            .then(|| format!("{path}: others can read it (mode {mode:04o}): chmod 600 {path}"));
+        let warning = credentials::exposed(path, &about);
         let mut key = Vec::new();
         let mut file = file.take(MOST_KEY + 1);
         file.read_to_end(&mut key).map_err(failed)?;

@@ -50,6 +50,24 @@ fn asked(service: &Proxy, run: Run) -> Seen {
     found.clone()
 }
 
+/// With this service as its proxy, in every variable that names one: what is
+/// asked for at 127.0.0.1:9 goes through it, signed by this key, and nothing
+/// else does.
+#[track_caller]
+fn past_proxies(service: &Proxy, mut run: Run, id: &str) {
+    for name in ["ALL_PROXY", "HTTP_PROXY", "http_proxy"] {
+        run = run.env(name, service.url());
+    }
+    run.arg("list").run().ok();
+    let seen = service.seen();
+    let (tunnels, requests): (Vec<_>, Vec<_>) = seen.iter().partition(|s| s.method == "CONNECT");
+    assert!(
+        tunnels.iter().all(|s| s.target == "127.0.0.1:9"),
+        "{seen:?}"
+    );
+    assert!(!requests.is_empty() && requests.iter().all(|s| signer(s).0 == id));
+}
+
 /// Writes a file that only its owner can read, with the folders above it.
 fn private(path: PathBuf, content: impl AsRef<[u8]>) -> String {
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");

@@ -5,12 +5,12 @@
 //! `S3PIPE_SEED` is the seed of the first round and `S3PIPE_ROUNDS` how many
 //! there are; a failure names its round's seed.
 
+use std::fs;
 use std::sync::Mutex;
-use std::{fs, thread};
 
 use crate::faults::site::{BLOCK, STREAM, Site, blocks};
 use crate::proxy::{Fault, Match, Rule};
-use crate::storm::setting;
+use crate::storm::{self, setting};
 use crate::support::{Run, random, s3pipe};
 use crate::upkeep::age;
 
@@ -223,22 +223,12 @@ fn a_stream_is_whole_or_not_there() {
     let first: u64 = setting("S3PIPE_SEED", 2007);
     let rounds: u64 = setting("S3PIPE_ROUNDS", 60);
     let requests = CLASSES.map(Class::requests);
-    let next = Mutex::new(first..first.wrapping_add(rounds));
     let tallies = Mutex::new([Tally::default(); 5]);
     let wrongs = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..LANES {
-            scope.spawn(|| {
-                loop {
-                    let Some(seed) = next.lock().unwrap().next() else {
-                        return;
-                    };
-                    for (n, class) in CLASSES.into_iter().enumerate() {
-                        let end = round(class, requests[n], seed);
-                        count(&mut tallies.lock().unwrap()[n], end, &wrongs);
-                    }
-                }
-            });
+    storm::rounds(LANES, first, rounds, |seed| {
+        for (n, class) in CLASSES.into_iter().enumerate() {
+            let end = round(class, requests[n], seed);
+            count(&mut tallies.lock().unwrap()[n], end, &wrongs);
         }
     });
     for (n, tally) in tallies.into_inner().unwrap().into_iter().enumerate() {

@@ -35,6 +35,23 @@ pub fn setting<T: FromStr + Display>(name: &str, default: T) -> T {
     }
 }
 
+/// Does this with each of so many seeds, from the first on, some at a time.
+pub fn rounds(lanes: usize, first: u64, count: u64, work: impl Fn(u64) + Sync) {
+    let next = Mutex::new(first..first.wrapping_add(count));
+    thread::scope(|scope| {
+        for _ in 0..lanes {
+            scope.spawn(|| {
+                loop {
+                    let Some(seed) = next.lock().unwrap().next() else {
+                        return;
+                    };
+                    work(seed);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn whatever_happens_nothing_is_wrong() {
     campaign("embedded", None, LANES, setting("S3PIPE_ROUNDS", 12));
@@ -54,25 +71,15 @@ fn whatever_happens_on_other_servers() {
 /// So many rounds, on this server or on a fresh one each, and a line a class.
 fn campaign(name: &str, server: Option<&'static Server>, lanes: usize, rounds: u64) {
     let first: u64 = setting("S3PIPE_SEED", 2007);
-    let next = Mutex::new(first..first.wrapping_add(rounds));
     let tallies = Mutex::new([Tally::default(); 3]);
     let wrongs = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..lanes {
-            scope.spawn(|| {
-                loop {
-                    let Some(seed) = next.lock().unwrap().next() else {
-                        return;
-                    };
-                    let ends = match server {
-                        Some(server) => round(seed, server, name != "rclone"),
-                        None => round(seed, &Server::embedded(&Scratch::new()), true),
-                    };
-                    for (tally, end) in tallies.lock().unwrap().iter_mut().zip(ends) {
-                        count(tally, end, seed, &wrongs);
-                    }
-                }
-            });
+    self::rounds(lanes, first, rounds, |seed| {
+        let ends = match server {
+            Some(server) => round(seed, server, name != "rclone"),
+            None => round(seed, &Server::embedded(&Scratch::new()), true),
+        };
+        for (tally, end) in tallies.lock().unwrap().iter_mut().zip(ends) {
+            count(tally, end, seed, &wrongs);
         }
     });
     let mut few = false;

@@ -11,7 +11,7 @@ use super::crew::{Crew, signal};
 use super::{claimed, with_jobs};
 use crate::faults::site::{BLOCK, STREAM, Site, blocks, on};
 use crate::proxy::{Fault, Rule, Seen};
-use crate::storm::setting;
+use crate::storm::{self, setting};
 use crate::support::{Outcome, Run, s3pipe};
 
 /// Rounds at the same time: they mostly wait.
@@ -132,25 +132,15 @@ fn broken(class: Class, site: &Site, data: &[u8], end: &Outcome) -> Result<(), S
 fn a_killed_worker_ends_the_run() {
     let first: u64 = setting("S3PIPE_SEED", 2007);
     let rounds: u64 = setting("S3PIPE_ROUNDS", 12);
-    let next = Mutex::new(first..first.wrapping_add(rounds));
     let tallies = Mutex::new([(0, 0); 3]);
     let wrongs = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..LANES {
-            scope.spawn(|| {
-                loop {
-                    let Some(seed) = next.lock().unwrap().next() else {
-                        return;
-                    };
-                    for (n, class) in CLASSES.into_iter().enumerate() {
-                        match round(class, seed) {
-                            Ok(true) => tallies.lock().unwrap()[n].0 += 1,
-                            Ok(false) => tallies.lock().unwrap()[n].1 += 1,
-                            Err(why) => wrongs.lock().unwrap().push(why),
-                        }
-                    }
-                }
-            });
+    storm::rounds(LANES, first, rounds, |seed| {
+        for (n, class) in CLASSES.into_iter().enumerate() {
+            match round(class, seed) {
+                Ok(true) => tallies.lock().unwrap()[n].0 += 1,
+                Ok(false) => tallies.lock().unwrap()[n].1 += 1,
+                Err(why) => wrongs.lock().unwrap().push(why),
+            }
         }
     });
     let tallies = tallies.into_inner().unwrap();
