@@ -1,7 +1,7 @@
 //! How many workers there are, and what they cost: none that has nothing to
 //! do, and nothing while there is nothing to do.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, pipe};
 use std::thread;
 use std::time::Duration;
@@ -88,7 +88,7 @@ fn a_producer_that_is_not_done_has_no_more_than_it_needs() {
 #[cfg(target_os = "linux")]
 fn cpu_time(crew: &Crew) -> u64 {
     let used = |pid: u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
         let (_, fields) = stat.rsplit_once(") ").expect("a name");
         let fields: Vec<&str> = fields.split(' ').collect();
         let [user, system] = [fields[11], fields[12]].map(|f| f.parse::<u64>().expect("ticks"));
