@@ -12,15 +12,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, Request, Response};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
 
 use crate::chunk::Block;
 use crate::error::{Error, Exit, Result};
 use crate::socket::{SharedFlow, is_closed};
-use crate::transport::{Loan, Shared, TcpConnector};
+use crate::transport::{Dialer, Loan, Shared};
+use crate::trust;
 
 /// Large writes, since a block goes out in one piece.
 const OUTPUT_BUFFER: usize = 1 << 20;
@@ -29,18 +29,6 @@ const INPUT_BUFFER: usize = 64 << 10;
 /// How long an idle connection is trusted: routers forget older ones without
 /// a word, which would cost a stall.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// Where systems keep the certificates that they trust, in one file.
-const CA_FILES: [&str; 5] = [
-    "/etc/ssl/cert.pem",
-    "/usr/local/etc/ssl/cert.pem",
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/usr/local/share/certs/ca-root-nss.crt",
-];
-
-/// Where they keep them one by one.
-const CA_DIRECTORY: &str = "/etc/ssl/certs";
 
 /// How the client is set up.
 pub struct Settings<'a> {
@@ -59,8 +47,8 @@ pub struct Http {
     agent: Agent,
     shared: Arc<Shared>,
     stall: Duration,
-    /// Whether blocks may pass by ureq: not where TLS or a proxy's tunnel lies
-    /// between it and the socket.
+    /// Whether blocks may pass by ureq: not where a proxy's tunnel, which is
+    /// made of requests as well, lies between it and the socket.
     bypass: bool,
 }
 
@@ -136,7 +124,7 @@ impl Http {
     /// cannot be loaded.
     pub fn new(settings: Settings) -> Result<Http> {
         let shared = Arc::new(Shared::default());
-        let mut config = Agent::config_builder()
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .accept_encoding("identity")
@@ -147,33 +135,32 @@ impl Http {
             .max_idle_age(IDLE)
             .timeout_connect(Some(settings.stall.min(Duration::from_secs(30))))
             .timeout_per_read(Some(settings.stall))
-            .timeout_per_write(Some(settings.stall));
-        if settings.tls {
-            config = config.tls_config(tls_config(settings.ca_file)?);
-        }
-        let config = config.build();
-        if config
-            .proxy()
-            .is_some_and(|p| !matches!(p.protocol(), ProxyProtocol::Http | ProxyProtocol::Https))
-        {
+            .timeout_per_write(Some(settings.stall))
+            .build();
+        let proxy = config.proxy().map(|proxy| proxy.protocol());
+        if !matches!(
+            proxy,
+            None | Some(ProxyProtocol::Http | ProxyProtocol::Https)
+        ) {
             let why = "ALL_PROXY, HTTPS_PROXY or HTTP_PROXY names a SOCKS proxy; only HTTP ones are known";
             return Err(Error::new(Exit::Config, "proxy", why));
         }
-        let bypass = !settings.tls && config.proxy().is_none();
-        let tcp = TcpConnector {
+        let tls = settings.tls || proxy == Some(ProxyProtocol::Https);
+        let dialer = Dialer {
             shared: shared.clone(),
             flow: settings.flow,
             stall: settings.stall,
+            tls: match tls {
+                true => Some(trust::tls_config(settings.ca_file)?),
+                false => None,
+            },
         };
-        let chain =
-            ().chain(ConnectProxyConnector::default())
-                .chain(tcp)
-                .chain(RustlsConnector::default());
+        let chain = ().chain(ConnectProxyConnector::default()).chain(dialer);
         Ok(Http {
             agent: Agent::with_parts(config, chain, DefaultResolver::default()),
             shared,
             stall: settings.stall,
-            bypass,
+            bypass: proxy.is_none(),
         })
     }
 
@@ -247,24 +234,14 @@ impl Http {
 
 impl Http {
     fn explain(&self, e: &ureq::Error) -> HttpError {
-        let mut untrusted = false;
         let why = match e {
             ureq::Error::HostNotFound => "host not found".to_string(),
             ureq::Error::Timeout(Timeout::Connect) => "no connection: timed out".to_string(),
             ureq::Error::Timeout(_) => format!("no answer within {} s", self.stall.as_secs()),
-            ureq::Error::Rustls(e) => {
-                untrusted = true;
-                tls_reason(e)
-            }
-            ureq::Error::Io(e) => match tls_cause(e) {
-                Some(e) => {
-                    untrusted = true;
-                    tls_reason(e)
-                }
-                None => io_reason(e),
-            },
+            ureq::Error::Io(e) => io_reason(e),
             e => e.to_string(),
         };
+        let untrusted = matches!(e, ureq::Error::Io(e) if is_untrusted(e));
         let closed = matches!(e, ureq::Error::Io(e)
             if is_closed(e) || e.kind() == io::ErrorKind::UnexpectedEof);
         HttpError {
@@ -279,8 +256,20 @@ fn tls_cause(e: &io::Error) -> Option<&rustls::Error> {
     e.get_ref()?.downcast_ref()
 }
 
-fn tls_reason(e: &rustls::Error) -> String {
-    use rustls::{CertificateError as C, Error as E};
+/// Whether it is a handshake that will fail again. One that was broken off by
+/// the other end may not: servers do that when they have too much to do.
+fn is_untrusted(e: &io::Error) -> bool {
+    use rustls::Error as E;
+    let handshake = e.kind() == io::ErrorKind::Other;
+    handshake
+        && matches!(
+            tls_cause(e),
+            Some(E::InvalidCertificate(_) | E::InvalidMessage(_) | E::PeerIncompatible(_))
+        )
+}
+
+fn tls_reason(e: &rustls::Error, handshake: bool) -> String {
+    use rustls::{AlertDescription as A, CertificateError as C, Error as E};
     match e {
         E::InvalidCertificate(C::UnknownIssuer) => {
             "the server's certificate is signed by nobody trusted here (see --ca-file)".into()
@@ -294,15 +283,22 @@ fn tls_reason(e: &rustls::Error) -> String {
         E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
             "the server's certificate is for another name".into()
         }
-        E::InvalidMessage(_) => {
+        E::InvalidMessage(_) if handshake => {
             "the server does not speak TLS here (is its endpoint an http:// one?)".into()
         }
+        E::InvalidMessage(_) | E::DecryptError => {
+            "TLS: what the server sent was changed on the way".into()
+        }
+        E::AlertReceived(A::BadRecordMac) => "TLS: what we sent was changed on the way".into(),
         e => format!("TLS: {e}"),
     }
 }
 
 /// The system's words, without the number that std puts behind them.
 fn io_reason(e: &io::Error) -> String {
+    if let Some(cause) = tls_cause(e) {
+        return tls_reason(cause, e.kind() == io::ErrorKind::Other);
+    }
     let inner = e.get_ref().and_then(|e| e.downcast_ref::<ureq::Error>());
     if let Some(ureq::Error::Timeout(_)) = inner {
         return "the connection stood still for too long".into();
@@ -344,50 +340,4 @@ impl Read for Answer {
         };
         result.map_err(|e| io::Error::new(e.kind(), io_reason(&e)))
     }
-}
-
-fn tls_config(ca_file: Option<&str>) -> Result<TlsConfig> {
-    let roots = match ca_file {
-        Some(path) => certificates_in(path)
-            .and_then(|found| match found.is_empty() {
-                true => Err(io::Error::other("no certificate in it")),
-                false => Ok(found),
-            })
-            .map_err(|e| Error::new(Exit::Config, path, crate::error::os_reason(&e)))?,
-        None => system_certificates().ok_or_else(|| {
-            let why = "no trusted certificates found on this system; name a PEM file";
-            Error::new(Exit::Config, "--ca-file", why)
-        })?,
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&roots))
-        .unversioned_rustls_crypto_provider(provider)
-        .build())
-}
-
-fn certificates_in(path: &str) -> io::Result<Vec<Certificate<'static>>> {
-    let pem = std::fs::read(path)?;
-    let item = |item| match item {
-        Ok(PemItem::Certificate(certificate)) => Some(certificate),
-        _ => None,
-    };
-    Ok(parse_pem(&pem).filter_map(item).collect())
-}
-
-/// The system's bundle, or all files of its directory.
-fn system_certificates() -> Option<Vec<Certificate<'static>>> {
-    let bundles = CA_FILES
-        .iter()
-        .filter_map(|path| certificates_in(path).ok());
-    if let Some(found) = bundles.into_iter().find(|found| !found.is_empty()) {
-        return Some(found);
-    }
-    let files = std::fs::read_dir(CA_DIRECTORY).ok()?;
-    let paths = files.filter_map(|f| f.ok()?.path().to_str().map(String::from));
-    let found: Vec<_> = paths
-        .filter_map(|path| certificates_in(&path).ok())
-        .flatten()
-        .collect();
-    (!found.is_empty()).then_some(found)
 }

@@ -50,9 +50,12 @@ pub mod team;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod tls;
 pub mod transport;
+pub mod trust;
 pub mod units;
 pub mod upload;
 pub mod uri;
 pub mod verify;
+pub mod wire;
 pub mod worker;

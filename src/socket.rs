@@ -23,8 +23,90 @@ pub trait Flow: Send + Sync {
 /// A flow that sockets share.
 pub type SharedFlow = Arc<dyn Flow>;
 
+/// A connected socket.
+pub struct Socket {
+    stream: TcpStream,
+    flow: SharedFlow,
+    /// The limits that the system was last told.
+    told: [Option<Duration>; 2],
+}
+
+impl Socket {
+    /// Connect to the first of these addresses that answers.
+    pub fn connect(
+        addrs: &[SocketAddr],
+        limit: Option<Duration>,
+        flow: SharedFlow,
+    ) -> io::Result<Socket> {
+        let stream = connect(addrs, limit)?;
+        stream.set_nodelay(true)?;
+        Ok(Socket {
+            stream,
+            flow,
+            told: [None; 2],
+        })
+    }
+
+    /// Read once; the limit is for a connection on which nothing moves
+    /// (TimedOut). 0 at the end.
+    pub fn pull(&mut self, space: &mut [u8], limit: Option<Duration>) -> io::Result<usize> {
+        if self.told[0] != limit {
+            self.stream.set_read_timeout(limit)?;
+            self.told[0] = limit;
+        }
+        let (flow, mut stream) = (&self.flow, &self.stream);
+        let most = flow.grant(space.len()).ok_or_else(interrupted)?;
+        let n = patiently(limit, flow, || stream.read(&mut space[..most]))?;
+        flow.moved(n);
+        Ok(n)
+    }
+
+    /// Write everything; the limit is for a connection on which nothing moves
+    /// (TimedOut).
+    pub fn push(&mut self, mut rest: &[u8], limit: Option<Duration>) -> io::Result<()> {
+        if self.told[1] != limit {
+            self.stream.set_write_timeout(limit)?;
+            self.told[1] = limit;
+        }
+        let (flow, mut stream) = (&self.flow, &self.stream);
+        while !rest.is_empty() {
+            let most = flow.grant(rest.len()).ok_or_else(interrupted)?;
+            match patiently(limit, flow, || stream.write(&rest[..most]))? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => {
+                    flow.moved(n);
+                    rest = &rest[n..];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Open and silent, as a connection between two requests must be.
+    pub fn is_idle(&self) -> bool {
+        self.peek().is_none()
+    }
+
+    /// Whether something can be read at once.
+    pub fn has_input(&self) -> bool {
+        self.peek().is_some_and(|n| n > 0)
+    }
+
+    /// What a look at the socket finds, without waiting: Some(0) at its end.
+    fn peek(&self) -> Option<usize> {
+        self.stream.set_nonblocking(true).ok()?;
+        let found = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).ok()?;
+        match found {
+            Ok(n) => Some(n),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+            Err(_) => Some(0),
+        }
+    }
+}
+
 /// Try each address in turn, dividing the time among those that are left.
-pub fn connect(addrs: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpStream> {
+fn connect(addrs: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpStream> {
     let end = limit.map(|limit| Instant::now() + limit);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (i, addr) in addrs.iter().enumerate() {
@@ -44,7 +126,7 @@ pub fn connect(addrs: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpS
 
 /// Repeat a call that signals interrupt until it succeeds, fails, or `limit`
 /// is over (TimedOut). A pulse that says to give up ends it too.
-pub fn patiently(
+fn patiently(
     limit: Option<Duration>,
     flow: &SharedFlow,
     mut call: impl FnMut() -> io::Result<usize>,
@@ -74,39 +156,6 @@ fn interrupted() -> io::Error {
     io::Error::other("interrupted")
 }
 
-/// Read once; the limit is for a connection on which nothing moves.
-pub fn pull(
-    mut stream: &TcpStream,
-    space: &mut [u8],
-    limit: Option<Duration>,
-    flow: &SharedFlow,
-) -> io::Result<usize> {
-    let most = flow.grant(space.len()).ok_or_else(interrupted)?;
-    let n = patiently(limit, flow, || stream.read(&mut space[..most]))?;
-    flow.moved(n);
-    Ok(n)
-}
-
-/// Write everything; the limit is for a connection on which nothing moves.
-pub fn push(
-    mut stream: &TcpStream,
-    mut rest: &[u8],
-    limit: Option<Duration>,
-    flow: &SharedFlow,
-) -> io::Result<()> {
-    while !rest.is_empty() {
-        let most = flow.grant(rest.len()).ok_or_else(interrupted)?;
-        match patiently(limit, flow, || stream.write(&rest[..most]))? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => {
-                flow.moved(n);
-                rest = &rest[n..];
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Whether the other end has gone.
 pub fn is_closed(e: &io::Error) -> bool {
     matches!(
@@ -116,28 +165,6 @@ pub fn is_closed(e: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::NotConnected
     )
-}
-
-/// What a look at the socket finds, without waiting: Some(0) at its end.
-fn peek(stream: &TcpStream) -> Option<usize> {
-    stream.set_nonblocking(true).ok()?;
-    let found = stream.peek(&mut [0]);
-    stream.set_nonblocking(false).ok()?;
-    match found {
-        Ok(n) => Some(n),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-        Err(_) => Some(0),
-    }
-}
-
-/// Open and silent, as a connection between two requests must be.
-pub fn is_idle(stream: &TcpStream) -> bool {
-    peek(stream).is_none()
-}
-
-/// Whether something can be read at once.
-pub fn has_input(stream: &TcpStream) -> bool {
-    peek(stream).is_some_and(|n| n > 0)
 }
 
 #[cfg(test)]

@@ -1,26 +1,31 @@
-//! The TCP connection beneath ureq: a connector of our own in its chain.
+//! The connection beneath ureq: a connector of our own in its chain.
 //!
-//! It does three things that ureq's does not. An answer that a server sends
+//! It does four things that ureq's does not. An answer that a server sends
 //! while our body is still going out, and then closes, is read instead of
 //! lost. Blocks pass by ureq's buffers: ureq sees a request or an answer with
 //! an empty body, while the real one goes from its block to the socket or the
-//! other way, uncopied. And a call that a signal interrupts asks whether to go
-//! on. It knows nothing of S3, and
-//! of HTTP only where a response's head ends and what its Content-Length is.
+//! other way, uncopied but for what TLS does. TLS is made there too, so that it
+//! has the blocks whole. And a call that a signal interrupts asks whether to go
+//! on. It knows nothing of S3, and of HTTP only where a response's head ends and
+//! what its Content-Length is.
 
 use std::io::{self, Read};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use ureq::Error;
-
-use crate::chunk::Block;
-use crate::socket::{SharedFlow, connect, has_input, is_closed, is_idle, pull, push};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    TransportAdapter,
 };
+
+use crate::chunk::Block;
+use crate::socket::{SharedFlow, Socket, is_closed};
+use crate::tls::Tls;
+use crate::wire::{Channel, Wire};
 
 /// How much is read at once while a head is awaited that will lend its body.
 const HEAD_READ: usize = 8 << 10;
@@ -45,48 +50,81 @@ pub struct Shared {
     pub generation: AtomicU64,
 }
 
-/// Opens plain TCP connections; TLS and proxies are chained around it.
-pub struct TcpConnector {
+/// Opens connections: to a server or a proxy, or through a proxy's tunnel.
+pub struct Dialer {
     /// Shared with the connections.
     pub shared: Arc<Shared>,
     /// See [`Flow`](crate::socket::Flow).
     pub flow: SharedFlow,
     /// How long the body of an answer may stand still.
     pub stall: Duration,
+    /// How TLS is done, where it will be.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
-impl std::fmt::Debug for TcpConnector {
+impl std::fmt::Debug for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TcpConnector")
+        f.write_str("Dialer")
     }
 }
 
-impl<In: Transport> Connector<In> for TcpConnector {
-    type Out = Either<In, Tcp>;
+impl<In: Transport> Connector<In> for Dialer {
+    type Out = Either<In, Connection>;
 
     fn connect(
         &self,
         details: &ConnectionDetails,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        if let Some(tunnel) = chained {
-            return Ok(Some(Either::A(tunnel)));
-        }
         let limit = details.timeout.not_zero().map(|d| *d);
-        let stream = connect(&details.addrs, limit)?;
-        stream.set_nodelay(true)?;
+        let channel = match chained {
+            Some(tunnel) if !details.needs_tls() => return Ok(Some(Either::A(tunnel))),
+            Some(tunnel) => {
+                let clock = details.current_time.clone();
+                Channel::Tunnel(Box::new(TransportAdapter::new(tunnel.boxed(), clock)))
+            }
+            None => {
+                let socket = Socket::connect(&details.addrs, limit, self.flow.clone())?;
+                Channel::Socket(socket)
+            }
+        };
+        let wire = match details.needs_tls() {
+            true => self.secure(channel, details, limit)?,
+            false => Wire::plain(channel),
+        };
         let config = details.config;
-        Ok(Some(Either::B(Tcp {
-            stream: Arc::new(stream),
+        Ok(Some(Either::B(Connection {
+            wire: Arc::new(Mutex::new(wire)),
+            tls: details.needs_tls(),
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             shared: self.shared.clone(),
-            flow: self.flow.clone(),
             stall: self.stall,
             generation: self.shared.generation.load(Ordering::Relaxed),
             lent: Arc::default(),
             write_failed: false,
             heard: None,
         })))
+    }
+}
+
+impl Dialer {
+    /// The handshake.
+    fn secure(
+        &self,
+        channel: Channel,
+        details: &ConnectionDetails,
+        limit: Option<Duration>,
+    ) -> Result<Wire, Error> {
+        let config = self.tls.clone().ok_or(Error::TlsRequired)?;
+        let host = details.uri.host().unwrap_or_default();
+        let host = host.trim_matches(['[', ']']).to_string();
+        let name = ServerName::try_from(host)
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        let session = Tls::new(config, name)?;
+        Wire::tls(channel, session, limit).map_err(|e| match e.kind() {
+            io::ErrorKind::TimedOut => Error::Timeout(details.timeout.reason),
+            _ => e.into(),
+        })
     }
 }
 
@@ -98,11 +136,11 @@ const LENT: u8 = 1;
 const SPOILT: u8 = 2;
 
 /// A connection.
-pub struct Tcp {
-    stream: Arc<TcpStream>,
+pub struct Connection {
+    wire: Arc<Mutex<Wire>>,
+    tls: bool,
     buffers: LazyBuffers,
     shared: Arc<Shared>,
-    flow: SharedFlow,
     stall: Duration,
     generation: u64,
     lent: Arc<AtomicU8>,
@@ -111,13 +149,18 @@ pub struct Tcp {
     heard: Option<Instant>,
 }
 
-impl std::fmt::Debug for Tcp {
+impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Tcp").field(&self.stream).finish()
+        f.write_str("Connection")
     }
 }
 
-impl Tcp {
+/// For one call; nobody else wants it meanwhile.
+fn hold(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
+    wire.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Connection {
     /// After the head of an answer whose body may be lent: keep what was read
     /// of the body for the borrower, and show ureq an answer without a body.
     /// Returns how much of `input` is the head, or None if ureq is to have all.
@@ -128,14 +171,12 @@ impl Tcp {
         let ready = body
             .len()
             .min(usize::try_from(length).unwrap_or(usize::MAX));
-        self.stream.set_read_timeout(Some(self.stall)).ok()?;
         self.lent.store(LENT, Ordering::Relaxed);
         let loan = Loan {
-            stream: self.stream.clone(),
+            wire: self.wire.clone(),
             ready: body[..ready].to_vec(),
             taken: 0,
             left: length,
-            flow: self.flow.clone(),
             stall: self.stall,
             lent: self.lent.clone(),
         };
@@ -144,7 +185,7 @@ impl Tcp {
     }
 }
 
-impl Transport for Tcp {
+impl Transport for Connection {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -158,21 +199,21 @@ impl Transport for Tcp {
         self.shared.stale.store(stale, Ordering::Relaxed);
         let timeout = timeout.for_write();
         let limit = timeout.not_zero().map(|d| *d);
-        self.stream.set_write_timeout(limit)?;
+        let mut wire = hold(&self.wire);
         let output = &self.buffers.output()[..amount];
         let payload = self.shared.payload.lock().ok().and_then(|mut p| p.take());
         let pushed = match payload {
-            None => push(&self.stream, output, limit, &self.flow),
+            None => wire.push(output, limit),
             Some((block, length)) => with_length(output, length)
-                .and_then(|head| push(&self.stream, &head, limit, &self.flow))
-                .and_then(|()| push(&self.stream, &block.bytes()[..length], limit, &self.flow)),
+                .and_then(|head| wire.push(&head, limit))
+                .and_then(|()| wire.push(&block.bytes()[..length], limit)),
         };
         let Err(e) = pushed else {
             return Ok(());
         };
         // The server has stopped listening. It may have said why.
         let timed_out = e.kind() == io::ErrorKind::TimedOut;
-        self.write_failed = is_closed(&e) || (timed_out && has_input(&self.stream));
+        self.write_failed = is_closed(&e) || (timed_out && wire.has_input());
         match self.write_failed {
             true => Ok(()),
             false if timed_out => Err(Error::Timeout(timeout.reason)),
@@ -183,7 +224,6 @@ impl Transport for Tcp {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
         let limit = timeout.not_zero().map(|d| *d);
-        self.stream.set_read_timeout(limit)?;
         let lend = self.shared.lend.load(Ordering::Relaxed);
         let had = self.buffers.input().len();
         let space = self.buffers.input_append_buf();
@@ -193,7 +233,7 @@ impl Transport for Tcp {
             space.len()
         };
         let space = &mut space[..most];
-        let mut n = match pull(&self.stream, space, limit, &self.flow) {
+        let mut n = match hold(&self.wire).pull(space, limit) {
             Err(e) if e.kind() == io::ErrorKind::TimedOut => {
                 return Err(Error::Timeout(timeout.reason));
             }
@@ -221,19 +261,22 @@ impl Transport for Tcp {
         match self.lent.load(Ordering::Relaxed) {
             _ if !current || self.write_failed => false,
             LENT => true,
-            SETTLED => is_idle(&self.stream),
+            SETTLED => hold(&self.wire).is_idle(),
             _ => false,
         }
     }
+
+    fn is_tls(&self) -> bool {
+        self.tls
+    }
 }
 
-/// The body of an answer, read from the socket itself.
+/// The body of an answer, read from the connection itself.
 pub struct Loan {
-    stream: Arc<TcpStream>,
+    wire: Arc<Mutex<Wire>>,
     ready: Vec<u8>,
     taken: usize,
     left: u64,
-    flow: SharedFlow,
     stall: Duration,
     lent: Arc<AtomicU8>,
 }
@@ -256,7 +299,7 @@ impl Read for Loan {
             self.taken += n;
             n
         } else if want > 0 {
-            pull(&self.stream, &mut buf[..want], Some(self.stall), &self.flow)?
+            hold(&self.wire).pull(&mut buf[..want], Some(self.stall))?
         } else {
             0
         };

@@ -13,7 +13,7 @@ use super::answer::LIMIT;
 use crate::error::os_reason;
 use crate::socket::{Flow, SharedFlow};
 use crate::sys;
-use crate::transport::{Shared, TcpConnector};
+use crate::transport::{Dialer, Shared};
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,12 +68,13 @@ impl Nearby {
             .timeout_recv_response(Some(stall * 3))
             .timeout_recv_body(Some(stall * 3))
             .build();
-        let tcp = TcpConnector {
+        let dialer = Dialer {
             shared: Arc::new(Shared::default()),
             flow: flow(),
             stall,
+            tls: None,
         };
-        let chain = ().chain(tcp);
+        let chain = ().chain(dialer);
         Nearby(Agent::with_parts(config, chain, DefaultResolver::default()))
     }
 

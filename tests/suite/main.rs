@@ -26,6 +26,7 @@ mod servers;
 mod stops;
 mod storm;
 mod streams;
+mod tls;
 mod upkeep;
 mod usage;
 mod version1;

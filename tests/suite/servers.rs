@@ -1,11 +1,12 @@
 //! The same round on every server there is, and every way to reach one: path
-//! and virtual-hosted style, SigV4 and SigV2, TLS, proxies, IPv6.
+//! and virtual-hosted style, SigV4 and SigV2, proxies, IPv6 (TLS: `tls`).
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::{process, thread};
+use std::net::TcpListener;
+use std::process;
 
 use crate::proxy::{Proxy, Seen};
+use crate::support::relay::relay;
 use crate::support::{Run, Scratch, Server, assert_same, random, s3pipe};
 
 /// Everything that s3pipe does, in a bucket of its own.
@@ -143,7 +144,7 @@ fn rclone_v4() {
 }
 
 /// A stream up and down, by an s3pipe that has been told how to get there.
-fn exchange(run: impl Fn() -> Run) {
+pub fn exchange(run: impl Fn() -> Run) {
     let data = random(9, 3 * 65536 + 5);
     let upload = run().args(["upload", "-s", "a b/ü", "--blocksize", "64K"]);
     upload.stdin(data.clone()).run().ok();
@@ -155,7 +156,7 @@ fn exchange(run: impl Fn() -> Run) {
 }
 
 /// The requests that went through the proxy's tunnels, and those for tunnels.
-fn tunnelled(proxy: &Proxy) -> (Vec<Seen>, Vec<Seen>) {
+pub fn tunnelled(proxy: &Proxy) -> (Vec<Seen>, Vec<Seen>) {
     let seen = proxy.seen().into_iter();
     seen.partition(|seen| seen.method != "CONNECT")
 }
@@ -185,81 +186,6 @@ fn virtual_hosted_buckets() {
 }
 
 #[test]
-fn a_server_behind_tls() {
-    let scratch = Scratch::new();
-    let server = Server::embedded_tls(&scratch);
-    exchange(|| s3pipe(&server));
-    let localhost = server.endpoint.replace("127.0.0.1", "localhost");
-    exchange(|| s3pipe(&server).option("--endpoint", &localhost));
-    let ca = server.ca.as_ref().expect("an authority");
-    exchange(|| {
-        s3pipe(&server)
-            .without("--ca-file")
-            .env("AWS_CA_BUNDLE", ca)
-    });
-}
-
-#[test]
-fn a_certificate_that_nobody_vouches_for() {
-    let scratch = Scratch::new();
-    let server = Server::embedded_tls(&scratch);
-    let others = Scratch::new();
-    let other = Server::embedded_tls(&others);
-    let ca = other
-        .ca
-        .as_ref()
-        .and_then(|ca| ca.to_str())
-        .expect("a path");
-    let proxy = Proxy::start(server.addr());
-    for run in [
-        s3pipe(&server).without("--ca-file"),
-        s3pipe(&server).option("--ca-file", ca),
-        // Its certificate is for other names.
-        s3pipe(&server)
-            .option("--endpoint", "https://elsewhere.test")
-            .env("HTTPS_PROXY", proxy.url()),
-    ] {
-        let out = run.args(["upload", "-s", "x"]).stdin("1").run();
-        let out = out.fails(69, "certificate");
-        // At once: waiting mends no certificate.
-        assert!(!out.stderr.contains("gave up"), "{out}");
-    }
-    assert_eq!(server.objects(), Vec::<String>::new());
-    assert_eq!(proxy.seen().len(), 1, "{:?}", proxy.seen());
-}
-
-#[test]
-fn authorities_that_are_no_such_thing() {
-    let scratch = Scratch::new();
-    let server = Server::embedded_tls(&scratch);
-    let text = scratch.file("text", "no certificate\n");
-    let missing = scratch.path().join("missing");
-    for file in [text, missing] {
-        let file = file.to_str().expect("a path");
-        let run = s3pipe(&server).option("--ca-file", file).arg("list");
-        run.run().fails(78, file);
-    }
-}
-
-#[test]
-fn tls_through_a_proxy() {
-    let scratch = Scratch::new();
-    let server = Server::embedded_tls(&scratch);
-    let proxy = Proxy::start(server.addr());
-    for addressing in ["path", "virtual"] {
-        exchange(|| {
-            let run = s3pipe(&server).option("--endpoint", "https://s3.localhost");
-            let run = run.option("--addressing", addressing);
-            run.env("HTTPS_PROXY", proxy.url())
-        });
-    }
-    let (requests, connects) = tunnelled(&proxy);
-    assert_eq!(requests, []);
-    let host = |host| connects.iter().any(|seen| seen.target == host);
-    assert!(host("s3.localhost:443") && host("test.s3.localhost:443"));
-}
-
-#[test]
 fn proxies_are_passed_by_where_no_proxy_says_so() {
     let scratch = Scratch::new();
     let server = Server::embedded(&scratch);
@@ -269,27 +195,6 @@ fn proxies_are_passed_by_where_no_proxy_says_so() {
         run.env("NO_PROXY", "127.0.0.1")
     });
     assert_eq!(proxy.seen(), []);
-}
-
-/// Copies every connection to this address, and back, as long as the process
-/// lives.
-fn forward(listener: TcpListener, to: SocketAddr) {
-    let copy = |mut from: TcpStream, mut to: TcpStream| {
-        thread::spawn(move || {
-            let _ = io::copy(&mut from, &mut to);
-            let _ = to.shutdown(Shutdown::Write);
-        })
-    };
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let Ok(server) = TcpStream::connect(to) else {
-                continue;
-            };
-            let twin = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
-            copy(twin(&client), twin(&server));
-            copy(server, client);
-        }
-    });
 }
 
 #[test]
@@ -305,6 +210,6 @@ fn ipv6() {
     let server = Server::embedded(&scratch);
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     assert!(endpoint.starts_with("http://[::1]:"));
-    forward(listener, server.addr());
+    relay(listener, server.addr(), |_| {});
     exchange(|| s3pipe(&server).option("--endpoint", &endpoint));
 }

@@ -6,7 +6,9 @@
 //! a client at [`Proxy::url`] as its endpoint, or at the same URL as its
 //! HTTP_PROXY or HTTPS_PROXY: `CONNECT host:port` gives a tunnel to the upstream
 //! *whatever host is named*, so virtual-hosted bucket names need no DNS. Plain
-//! HTTP in a tunnel is treated like any other; TLS in it is copied blindly.
+//! HTTP in a tunnel is treated like any other; TLS in it is copied blindly. With
+//! `S3PIPE_TEST_TLS` in the environment, the URL is that of a front that speaks
+//! TLS and hands on what is in it.
 //!
 //! ```ignore
 //! let proxy = Proxy::start(server.addr());
@@ -34,6 +36,8 @@
 mod date;
 #[path = "proxy/fault.rs"]
 mod fault;
+#[path = "front.rs"]
+pub mod front;
 #[path = "proxy/link.rs"]
 mod link;
 #[path = "proxy/state.rs"]
@@ -44,6 +48,7 @@ mod wire;
 pub use fault::{Answer, Fault, Match, Rule, Seen};
 
 use state::{Shared, Storm};
+use std::env;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -55,6 +60,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The proxy; see the module's documentation.
 pub struct Proxy {
     addr: SocketAddr,
+    front: Option<SocketAddr>,
     shared: Arc<Shared>,
     gate: Mutex<Gate>,
 }
@@ -74,7 +80,13 @@ impl Proxy {
         let addr = listener.local_addr().expect("address");
         let shared = Arc::new(Shared::new(upstream));
         let gate = Mutex::new(Gate::Up(accept(listener, &shared)));
-        Proxy { addr, shared, gate }
+        let front = env::var_os("S3PIPE_TEST_TLS").map(|_| front::start(addr));
+        Proxy {
+            addr,
+            front,
+            shared,
+            gate,
+        }
     }
 
     /// Where it listens; the same for its whole life.
@@ -82,9 +94,17 @@ impl Proxy {
         self.addr
     }
 
+    /// The same past a front.
+    pub fn plain_url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
     /// `http://127.0.0.1:PORT`, as an endpoint or as the value of HTTP_PROXY.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        match self.front {
+            Some(front) => format!("https://{front}"),
+            None => self.plain_url(),
+        }
     }
 
     /// Forwards to this address from the next request on (a server that was

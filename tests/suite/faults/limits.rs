@@ -57,9 +57,12 @@ fn an_endpoint_that_is_not_there() {
     let nowhere = nowhere.option("--endpoint", "http://nosuch.invalid");
     nowhere.run().fails(69, "nosuch.invalid");
     site.proxy.down();
+    let plain = site.proxy.plain_url();
     let refused = site.upload(b"data").option("--patience", "2s");
+    let refused = refused.option("--endpoint", &plain);
     refused.run().fails(69, "refused");
     let refused = site.download().option("--patience", "1s");
+    let refused = refused.option("--endpoint", &plain);
     refused.run().fails(69, "refused");
 }
 

@@ -7,8 +7,10 @@ use crate::support::{assert_same, random};
 #[test]
 fn a_service_that_is_down_is_waited_for() {
     let (site, data) = (Site::new(), random(1, 2 * BLOCK));
+    let plain = site.proxy.plain_url();
     site.proxy.down();
-    let mut run = site.run("upload").arg("-v").stdin_open().spawn();
+    let run = site.run("upload").option("--endpoint", &plain);
+    let mut run = run.arg("-v").stdin_open().spawn();
     run.wait_for_stderr("refused");
     site.proxy.up();
     run.feed(&data[..BLOCK]);
@@ -24,7 +26,8 @@ fn a_service_that_is_down_is_waited_for() {
     site.assert_holds(STREAM, &data);
 
     site.proxy.down();
-    let run = site.download().arg("-v").spawn();
+    let run = site.download().option("--endpoint", &plain);
+    let run = run.arg("-v").spawn();
     run.wait_for_stderr("refused");
     site.proxy.up();
     let end = run.wait().ok_saying("refused");

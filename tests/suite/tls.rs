@@ -1,0 +1,147 @@
+//! Servers and proxies behind TLS: whom it trusts, and what it bears.
+
+use std::net::TcpListener;
+
+use crate::proxy::{Proxy, front};
+use crate::servers::{exchange, tunnelled};
+use crate::support::relay::relay;
+use crate::support::{Scratch, Server, assert_same, random, s3pipe};
+
+#[test]
+fn a_server_behind_tls() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    exchange(|| s3pipe(&server));
+    let localhost = server.endpoint.replace("127.0.0.1", "localhost");
+    exchange(|| s3pipe(&server).option("--endpoint", &localhost));
+    let ca = server.ca.as_ref().expect("an authority");
+    exchange(|| {
+        s3pipe(&server)
+            .without("--ca-file")
+            .env("AWS_CA_BUNDLE", ca)
+    });
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    let others = Scratch::new();
+    let other = Server::embedded_tls(&others);
+    let ca = other
+        .ca
+        .as_ref()
+        .and_then(|ca| ca.to_str())
+        .expect("a path");
+    let proxy = Proxy::start(server.addr());
+    for run in [
+        s3pipe(&server).without("--ca-file"),
+        s3pipe(&server).option("--ca-file", ca),
+        // Its certificate is for other names.
+        s3pipe(&server)
+            .option("--endpoint", "https://elsewhere.test")
+            .env("HTTPS_PROXY", proxy.url()),
+    ] {
+        let out = run.args(["upload", "-s", "x"]).stdin("1").run();
+        let out = out.fails(69, "certificate");
+        // At once: waiting mends no certificate.
+        assert!(!out.stderr.contains("gave up"), "{out}");
+    }
+    assert_eq!(server.objects(), Vec::<String>::new());
+    assert_eq!(proxy.seen().len(), 1, "{:?}", proxy.seen());
+}
+
+#[test]
+fn authorities_that_are_no_such_thing() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    let text = scratch.file("text", "no certificate\n");
+    let missing = scratch.path().join("missing");
+    for file in [text, missing] {
+        let file = file.to_str().expect("a path");
+        let run = s3pipe(&server).option("--ca-file", file).arg("list");
+        run.run().fails(78, file);
+    }
+}
+
+#[test]
+fn tls_through_a_proxy() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    let proxy = Proxy::start(server.addr());
+    for addressing in ["path", "virtual"] {
+        exchange(|| {
+            let run = s3pipe(&server).option("--endpoint", "https://s3.localhost");
+            let run = run.option("--addressing", addressing);
+            run.env("HTTPS_PROXY", proxy.url())
+        });
+    }
+    let (requests, connects) = tunnelled(&proxy);
+    assert_eq!(requests, []);
+    let host = |host| connects.iter().any(|seen| seen.target == host);
+    assert!(host("s3.localhost:443") && host("test.s3.localhost:443"));
+}
+
+/// The proxy itself is behind TLS, and in its tunnel there is TLS again, or not.
+#[test]
+fn a_proxy_behind_tls() {
+    let scratch = Scratch::new();
+    let fronts = std::fs::read(front::certificate()).expect("a certificate");
+    for (tls, variable) in [(true, "HTTPS_PROXY"), (false, "HTTP_PROXY")] {
+        let server = match tls {
+            true => Server::embedded_tls(&scratch),
+            false => Server::embedded(&scratch),
+        };
+        let proxy = Proxy::start(server.addr());
+        let front = format!("https://{}", front::start(proxy.addr()));
+        let mut trusted = fronts.clone();
+        if let Some(ca) = &server.ca {
+            trusted.extend(std::fs::read(ca).expect("an authority"));
+        }
+        let file = scratch.file("trusted.pem", trusted);
+        let file = file.to_str().expect("a path");
+        exchange(|| {
+            let run = s3pipe(&server).option("--ca-file", file);
+            run.env(variable, &front)
+        });
+        let (requests, connects) = tunnelled(&proxy);
+        assert_eq!(requests.is_empty(), tls);
+        assert!(!connects.is_empty());
+    }
+}
+
+/// A bit that flips between the two ends breaks a session. It is opened anew,
+/// and nothing that came over it is believed.
+#[test]
+fn bits_that_flip_on_the_way() {
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    let data = random(1, 5 * (64 << 10) + 99);
+    // Past the handshake, on each of the first connections once.
+    let places: [usize; 4] = [6_000, 20_000, 66_000, 100_000];
+    for (back, command) in [(false, "upload"), (true, "download")] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        relay(listener, server.addr(), move |passing| {
+            let place = places.get(passing.connection).copied().unwrap_or(0);
+            let at = place.wrapping_sub(passing.offset);
+            if place > 0 && passing.back == back && at < passing.bytes.len() {
+                passing.bytes[at] ^= 1;
+            }
+        });
+        let run = s3pipe(&server).option("-s", "flipped").alone().arg("-v");
+        let run = run.option("--endpoint", &format!("https://127.0.0.1:{port}"));
+        let run = match command {
+            "upload" => run.option("--blocksize", "64K").stdin(data.clone()),
+            _ => run,
+        };
+        let out = run.arg(command).run().ok_saying("on the way");
+        let tries = out.stderr.matches("on the way").count();
+        assert!(tries >= places.len() - 1, "{tries}: {out}");
+        if command == "download" {
+            assert_same(&out.stdout, &data);
+        }
+    }
+    let run = s3pipe(&server).args(["download", "-s", "flipped"]);
+    assert_same(&run.run().ok().stdout, &data);
+}
