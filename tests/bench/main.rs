@@ -22,6 +22,7 @@
 //! and the bench goes on.
 
 mod bench;
+mod books;
 mod call;
 mod connection;
 mod floor;
@@ -84,6 +85,7 @@ fn part(words: &[&str]) -> Outcome {
         }
         ["write", bytes] => pattern::write(&mut io::stdout(), bytes.parse()?),
         ["check", bytes] => pattern::check(&mut io::stdin(), bytes.parse()?),
+        ["books", blocks] => books::keep(blocks.parse()?),
         ["nothing"] => Ok(()),
         // `cargo test --all-targets` runs benches too, without the argument.
         [] => {

@@ -126,10 +126,10 @@ fn wait(pid: libc::pid_t) -> io::Result<(ExitStatus, libc::rusage)> {
     }
 }
 
-/// The least peak memory that this process can measure, in MiB: that of a
-/// child that does nothing, with `command` for one.
-pub fn least(command: Command) -> Outcome<f64> {
-    Ok(run("empty child", command)?.peak)
+/// The peak memory of a child, in MiB: of one that does nothing, the least that
+/// this process can measure.
+pub fn peak(command: Command) -> Outcome<f64> {
+    Ok(run("a child", command)?.peak)
 }
 
 /// The middle value (the mean of the middle two); `values` is not empty.
