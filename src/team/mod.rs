@@ -7,20 +7,19 @@
 //! here. A worker that ends, or gives no sign of life, ends the run; and when
 //! the run ends, in whatever way, no worker is left.
 
+mod member;
+
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
+use self::member::{Duty, Worker, mention};
 use crate::brief::{Brief, Task};
-use crate::cli::{Command, WORKER};
 use crate::command::Pipe;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::limit;
-use crate::message::{Lines, Order, Report};
+use crate::message::{Order, Report};
 use crate::s3::Client;
 use crate::sys;
 
@@ -36,39 +35,6 @@ const LEAST_SILENCE: Duration = Duration::from_secs(10);
 /// How long workers that were told to leave may take: a signal that comes just
 /// before a call blocks ends it a second later (see `sys`).
 const GRACE: Duration = Duration::from_secs(3);
-
-/// What a worker has been given to do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Duty {
-    /// Nothing.
-    None,
-    /// Something that needs the network.
-    Transfer,
-    /// Something that needs only the stream.
-    Write,
-    /// To keep its block, and wait for what to do with it.
-    Keep,
-    /// It has closed the stream, and may go.
-    Over,
-}
-
-/// A worker.
-struct Worker {
-    child: Child,
-    channel: UnixStream,
-    lines: Lines,
-    duty: Duty,
-    /// How far it is with it, in bytes.
-    moving: u64,
-    /// How long it has said nothing.
-    silent: Duration,
-    /// The rate it was told.
-    rate: Option<u64>,
-    /// Which credentials it has, by their count.
-    keys: u64,
-    /// Its channel has ended.
-    gone: bool,
-}
 
 /// All of them.
 pub struct Team {
@@ -124,43 +90,15 @@ impl Team {
     }
 
     fn hire(&self, client: &Client) -> io::Result<Worker> {
-        let (channel, theirs) = UnixStream::pair()?;
-        let theirs = Stdio::from(OwnedFd::from(theirs));
-        let stream = match &self.stream {
-            Some(fd) => Stdio::from(fd.try_clone()?),
-            None => Stdio::null(),
-        };
-        let (stdin, stdout) = match self.begin.command {
-            Command::Upload => (stream, theirs),
-            _ => (theirs, stream),
-        };
-        let mut program = Program::new(sys::myself()?);
-        program
-            .arg0("s3pipe")
-            .args([WORKER, self.begin.command.word()]);
-        let child = program.stdin(stdin).stdout(stdout).spawn()?;
-        // It holds the worker's end of the channel: while that is open here,
-        // we would not see the worker go.
-        drop(program);
-        let ear = channel.try_clone()?;
+        let worker = Worker::start(self.begin.command, self.stream.as_ref(), self.keys)?;
+        let ear = worker.channel.try_clone()?;
         client.progress().when_slowed(move |time| {
             mention(&ear, &Order::Hold(time));
         });
-        let worker = Worker {
-            child,
-            channel,
-            lines: Lines::default(),
-            duty: Duty::None,
-            moving: 0,
-            silent: Duration::ZERO,
-            rate: None,
-            keys: self.keys,
-            gone: false,
-        };
-        send(&worker.channel, &Order::Begin(Box::new(self.brief(client))));
+        worker.tell(&Order::Begin(Box::new(self.brief(client))));
         // What the others were told before it came.
         if let Some(time) = client.progress().held() {
-            send(&worker.channel, &Order::Hold(time));
+            worker.tell(&Order::Hold(time));
         }
         Ok(worker)
     }
@@ -188,7 +126,7 @@ impl Team {
         if self.crew[at].keys != self.keys {
             self.send_keys(at);
         }
-        send(&self.crew[at].channel, order);
+        self.crew[at].tell(order);
     }
 
     /// A worker's job is done.
@@ -246,7 +184,10 @@ impl Team {
         let next = self.reports.pop_front();
         let lost = |w: &Worker| w.gone && w.duty != Duty::Over;
         match self.crew.iter().position(lost) {
-            Some(at) if next.is_none() => Err(self.obituary(at)),
+            Some(at) if next.is_none() => {
+                let why = self.crew[at].obituary(GRACE);
+                Err(Error::new(Exit::Internal, name(at), why))
+            }
             _ => Ok(next),
         }
     }
@@ -324,7 +265,7 @@ impl Team {
     fn send_keys(&mut self, at: usize) {
         let fresh = self.begin.credentials.clone();
         self.crew[at].keys = self.keys;
-        send(&self.crew[at].channel, &Order::Credentials(fresh));
+        self.crew[at].tell(&Order::Credentials(fresh));
     }
 
     /// A worker that does something says at least once a second that it is alive. Only
@@ -345,32 +286,13 @@ impl Team {
         Ok(())
     }
 
-    /// What a worker that has gone died of.
-    fn obituary(&mut self, at: usize) -> Error {
-        let end = Instant::now() + GRACE;
-        let child = &mut self.crew[at].child;
-        let status = loop {
-            match child.try_wait() {
-                Ok(None) if Instant::now() < end => sys::pause(Duration::from_millis(10)),
-                Ok(status) => break status,
-                Err(_) => break None,
-            }
-        };
-        let why = match status.map(|s| (s.code(), s.signal())) {
-            Some((_, Some(signal))) => format!("was killed by signal {signal}"),
-            Some((Some(code), _)) => format!("ended with status {code}"),
-            _ => "has closed its channel".into(),
-        };
-        Error::new(Exit::Internal, name(at), why)
-    }
-
     /// All is done: have the workers close the stream and leave, and wait for
     /// that. A report is of one that could not close it.
     pub fn finish(&mut self, client: &mut Client) -> Result<Option<Report>> {
         for worker in &mut self.crew {
             // Closing the stream may take a while, but not for ever.
             (worker.duty, worker.silent) = (Duty::Write, Duration::ZERO);
-            send(&worker.channel, &Order::Finish);
+            worker.tell(&Order::Finish);
         }
         let mut closed = 0;
         while closed < self.crew.len() {
@@ -380,9 +302,7 @@ impl Team {
                 None => {}
             }
         }
-        for worker in &mut self.crew {
-            let _ = worker.child.wait();
-        }
+        self.see_off(client);
         Ok(None)
     }
 
@@ -394,6 +314,14 @@ impl Team {
                 sys::terminate(worker.child.id());
             }
         }
+        self.see_off(client);
+        client.progress().set_moving(0);
+        self.reports.drain(..).collect()
+    }
+
+    /// Hear the workers out that were told to leave; who stays too long is
+    /// killed in the end.
+    fn see_off(&mut self, client: &mut Client) {
         let end = Instant::now() + GRACE;
         while self.crew.iter().any(|w| !w.gone) {
             let left = end.saturating_duration_since(Instant::now());
@@ -402,8 +330,6 @@ impl Team {
             }
             self.listen(client, left);
         }
-        client.progress().set_moving(0);
-        self.reports.drain(..).collect()
     }
 }
 
@@ -417,20 +343,6 @@ impl Drop for Team {
             }
         }
     }
-}
-
-/// Tell a worker. It may be gone: that is seen when it is listened to.
-fn send(mut channel: &UnixStream, order: &Order) {
-    let _ = channel.write_all(order.to_line().as_bytes());
-}
-
-/// Tell it if it has room for it. False if not.
-fn mention(channel: &UnixStream, order: &Order) -> bool {
-    let room = sys::can_write(channel.as_fd());
-    if room {
-        send(channel, order);
-    }
-    room
 }
 
 /// What a worker could not do, as an error: with the stream, whose end is

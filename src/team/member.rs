@@ -1,0 +1,112 @@
+//! One worker, as its coordinator sees it: the process, and the channel to it.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command as Program, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::cli::{Command, WORKER};
+use crate::message::{Lines, Order};
+use crate::sys;
+
+/// What a worker has been given to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// Nothing.
+    None,
+    /// Something that needs the network.
+    Transfer,
+    /// Something that needs only the stream.
+    Write,
+    /// To keep its block, and wait for what to do with it.
+    Keep,
+    /// It has closed the stream, and may go.
+    Over,
+}
+
+/// A worker.
+pub(super) struct Worker {
+    pub(super) child: Child,
+    pub(super) channel: UnixStream,
+    pub(super) lines: Lines,
+    pub(super) duty: Duty,
+    /// How far it is with it, in bytes.
+    pub(super) moving: u64,
+    /// How long it has said nothing.
+    pub(super) silent: Duration,
+    /// The rate it was told.
+    pub(super) rate: Option<u64>,
+    /// Which credentials it has, by their count.
+    pub(super) keys: u64,
+    /// Its channel has ended.
+    pub(super) gone: bool,
+}
+
+impl Worker {
+    /// Start one for this command, at this end of the stream.
+    pub(super) fn start(
+        command: Command,
+        stream: Option<&OwnedFd>,
+        keys: u64,
+    ) -> io::Result<Worker> {
+        let (channel, theirs) = UnixStream::pair()?;
+        let theirs = Stdio::from(OwnedFd::from(theirs));
+        let stream = match stream {
+            Some(fd) => Stdio::from(fd.try_clone()?),
+            None => Stdio::null(),
+        };
+        let (stdin, stdout) = match command {
+            Command::Upload => (stream, theirs),
+            _ => (theirs, stream),
+        };
+        let mut program = Program::new(sys::myself()?);
+        program.arg0("s3pipe").args([WORKER, command.word()]);
+        // The program goes out of scope here, and with it the worker's end of
+        // the channel: while that is open, we would not see the worker go.
+        let child = program.stdin(stdin).stdout(stdout).spawn()?;
+        Ok(Worker {
+            child,
+            channel,
+            lines: Lines::default(),
+            duty: Duty::None,
+            moving: 0,
+            silent: Duration::ZERO,
+            rate: None,
+            keys,
+            gone: false,
+        })
+    }
+
+    /// Tell it. It may be gone: that is seen when it is listened to.
+    pub(super) fn tell(&self, order: &Order) {
+        let _ = (&self.channel).write_all(order.to_line().as_bytes());
+    }
+
+    /// What it died of; it has `time` to do so.
+    pub(super) fn obituary(&mut self, time: Duration) -> String {
+        let end = Instant::now() + time;
+        let status = loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < end => sys::pause(Duration::from_millis(10)),
+                Ok(status) => break status,
+                Err(_) => break None,
+            }
+        };
+        match status.map(|s| (s.code(), s.signal())) {
+            Some((_, Some(signal))) => format!("was killed by signal {signal}"),
+            Some((Some(code), _)) => format!("ended with status {code}"),
+            _ => "has closed its channel".into(),
+        }
+    }
+}
+
+/// Tell a worker if its channel has room for it. False if not.
+pub(super) fn mention(mut channel: &UnixStream, order: &Order) -> bool {
+    let room = sys::can_write(channel.as_fd());
+    if room {
+        let _ = channel.write_all(order.to_line().as_bytes());
+    }
+    room
+}
