@@ -43,7 +43,7 @@ soak:
 	@CARGO="$(CARGO)" tests/soak
 
 bench: all
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench bench
 
 clean:
 	rm -rf "$(CARGO_TARGET_DIR)" tests/server/target
