@@ -38,8 +38,16 @@ pub struct Tls {
     end: usize,
     outgoing: Outgoing,
     rest: Rest,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
     /// The other end has said that it will send no more.
-    closed: bool,
+    Closed,
+    /// It broke a rule, or was not trusted.
+    Failed,
 }
 
 /// Records that are to be sent.
@@ -57,8 +65,8 @@ struct Rest {
 
 /// What a session is wanted for.
 pub enum Want<'a> {
-    /// To agree on keys with the other end.
-    Handshake,
+    /// To come to terms with the other end, and to see to what it has sent.
+    Nothing,
     /// To encrypt so much, [`PIECE`] bytes at most.
     Send(&'a [u8]),
     /// To decrypt into this space, which is not empty.
@@ -93,7 +101,7 @@ impl Tls {
                 length: 0,
             },
             rest: Rest::default(),
-            closed: false,
+            state: State::Open,
         })
     }
 
@@ -107,7 +115,7 @@ impl Tls {
         {
             return Ok(Step::Done(count));
         }
-        while !self.closed {
+        while self.state == State::Open {
             let kind = match self.tls.is_handshaking() {
                 true => io::ErrorKind::Other,
                 false => io::ErrorKind::InvalidData,
@@ -120,15 +128,19 @@ impl Tls {
             self.start += discard;
             match step {
                 Ok(None) => {}
-                Ok(Some(Step::Closed)) => self.closed = true,
+                Ok(Some(Step::Closed)) => self.state = State::Closed,
                 Ok(Some(step)) => return Ok(step),
                 Err(e) => {
+                    self.state = State::Failed;
                     self.encode_alert();
                     return Err(e);
                 }
             }
         }
-        Ok(Step::Closed)
+        match self.state {
+            State::Failed => Err(io::ErrorKind::ConnectionAborted.into()),
+            _ => Ok(Step::Closed),
+        }
     }
 
     /// What rustls has to tell the other end of its failure, if anything. It
@@ -167,7 +179,7 @@ impl Tls {
 
     /// Whether nothing was received that is still to be read.
     pub fn is_idle(&self) -> bool {
-        !self.closed && self.start == self.end && self.rest.plain.is_empty()
+        self.state == State::Open && self.start == self.end && self.rest.plain.is_empty()
     }
 }
 
@@ -205,7 +217,7 @@ fn advance(
         ConnectionState::BlockedHandshake => Ok(Some(Step::Receive)),
         ConnectionState::WriteTraffic(mut traffic) => Ok(Some(match want {
             Want::Read(_) => Step::Receive,
-            Want::Handshake => Step::Done(0),
+            Want::Nothing => Step::Done(0),
             Want::Send(plain) => {
                 let encrypted = traffic.encrypt(plain, outgoing.room());
                 outgoing.length += encrypted.map_err(io::Error::other)?;
@@ -241,4 +253,4 @@ impl Rest {
 
 #[cfg(test)]
 #[path = "tls_tests.rs"]
-mod tests;
+pub(crate) mod tests;

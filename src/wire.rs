@@ -12,6 +12,11 @@ use ureq::unversioned::transport::{NextTimeout, TransportAdapter};
 use crate::socket::Socket;
 use crate::tls::{PIECE, Step, Tls, Want};
 
+/// How often an idle connection is looked at before it is given up, and how
+/// long a look may take.
+const LOOKS: u32 = 4;
+const AT_ONCE: Option<Duration> = Some(Duration::from_millis(100));
+
 /// What the bytes go through.
 pub enum Channel {
     /// A connection of our own.
@@ -25,7 +30,7 @@ impl Channel {
         match self {
             Channel::Socket(socket) => socket.pull(space, limit),
             Channel::Tunnel(tunnel) => {
-                tunnel.set_timeout(next(limit));
+                tunnel.set_timeout(next_timeout(limit));
                 tunnel.read(space)
             }
         }
@@ -35,14 +40,28 @@ impl Channel {
         match self {
             Channel::Socket(socket) => socket.push(bytes, limit),
             Channel::Tunnel(tunnel) => {
-                tunnel.set_timeout(next(limit));
+                tunnel.set_timeout(next_timeout(limit));
                 tunnel.write_all(bytes)
             }
         }
     }
+
+    fn is_idle(&mut self) -> bool {
+        match self {
+            Channel::Socket(socket) => socket.is_idle(),
+            Channel::Tunnel(tunnel) => tunnel.get_mut().is_open(),
+        }
+    }
+
+    fn has_input(&self) -> bool {
+        match self {
+            Channel::Socket(socket) => socket.has_input(),
+            Channel::Tunnel(_) => false,
+        }
+    }
 }
 
-fn next(limit: Option<Duration>) -> NextTimeout {
+fn next_timeout(limit: Option<Duration>) -> NextTimeout {
     NextTimeout {
         after: limit.map_or(NEVER, Into::into),
         ..NextTimeout::default()
@@ -77,8 +96,10 @@ impl Wire {
             if left == Some(Duration::ZERO) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            if wire.turn(&mut Want::Handshake, left)?.is_some() {
-                return Ok(wire);
+            match wire.turn(&mut Want::Nothing, left)? {
+                Turn::Done(_) => return Ok(wire),
+                Turn::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Turn::GoOn => {}
             }
         }
     }
@@ -91,8 +112,10 @@ impl Wire {
         }
         let mut want = Want::Read(space);
         loop {
-            if let Some(count) = self.turn(&mut want, limit)? {
-                return Ok(count);
+            match self.turn(&mut want, limit)? {
+                Turn::Done(count) => return Ok(count),
+                Turn::Closed => return Ok(0),
+                Turn::GoOn => {}
             }
         }
     }
@@ -104,14 +127,19 @@ impl Wire {
             return self.channel.push(bytes, limit);
         }
         for piece in bytes.chunks(PIECE) {
-            while self.turn(&mut Want::Send(piece), limit)?.is_none() {}
+            loop {
+                match self.turn(&mut Want::Send(piece), limit)? {
+                    Turn::Done(_) => break,
+                    Turn::Closed => return Err(io::ErrorKind::BrokenPipe.into()),
+                    Turn::GoOn => {}
+                }
+            }
         }
         Ok(())
     }
 
-    /// One step of the session, and what it asks of the channel: the step's
-    /// result once it is done. 0 at the end of what there is to read.
-    fn turn(&mut self, want: &mut Want, limit: Option<Duration>) -> io::Result<Option<usize>> {
+    /// One step of the session, and what it asks of the channel.
+    fn turn(&mut self, want: &mut Want, limit: Option<Duration>) -> io::Result<Turn> {
         let Some(session) = &mut self.session else {
             return Err(io::Error::other("no session"));
         };
@@ -124,38 +152,71 @@ impl Wire {
                 sent?;
             }
         }
-        match (step?, want) {
-            (Step::Done(count), _) => Ok(Some(count)),
-            (Step::Send, _) => Ok(None),
-            (Step::Receive, _) => match self.channel.pull(session.space(), limit)? {
-                // Without a word: it may have been cut off.
-                0 => Err(io::ErrorKind::UnexpectedEof.into()),
-                count => {
-                    session.received(count);
-                    Ok(None)
-                }
-            },
-            (Step::Closed, Want::Read(_)) => Ok(Some(0)),
-            (Step::Closed, Want::Send(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-            (Step::Closed, Want::Handshake) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(match step? {
+            Step::Done(count) => Turn::Done(count),
+            Step::Closed => Turn::Closed,
+            Step::Send => Turn::GoOn,
+            Step::Receive => {
+                self.receive(limit)?;
+                Turn::GoOn
+            }
+        })
+    }
+
+    /// Give the session what comes next; an error at the end, which must not
+    /// come without a word: the connection may have been cut off.
+    fn receive(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        let Some(session) = &mut self.session else {
+            return Err(io::Error::other("no session"));
+        };
+        match self.channel.pull(session.space(), limit)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                session.received(count);
+                Ok(())
+            }
         }
     }
 
-    /// Open and silent, as a connection between two requests must be.
+    /// Open and silent, as a connection between two requests must be. What a
+    /// session says to itself, tickets or new keys, does not count.
     pub fn is_idle(&mut self) -> bool {
-        let quiet = self.session.as_ref().is_none_or(Tls::is_idle);
-        quiet
-            && match &mut self.channel {
-                Channel::Socket(socket) => socket.is_idle(),
-                Channel::Tunnel(tunnel) => tunnel.get_mut().is_open(),
+        for _ in 0..LOOKS {
+            if self.session.is_some() {
+                let quiet = matches!(self.turn(&mut Want::Nothing, AT_ONCE), Ok(Turn::Done(_)))
+                    && self.session.as_ref().is_some_and(Tls::is_idle);
+                if !quiet {
+                    return false;
+                }
             }
+            if self.channel.is_idle() {
+                return true;
+            }
+            // What is there is to be read without waiting.
+            let more = self.session.is_some() && self.has_input();
+            if !more || self.receive(AT_ONCE).is_err() {
+                return false;
+            }
+        }
+        false
     }
 
     /// Whether something can be read at once, as far as can be told.
     pub fn has_input(&self) -> bool {
-        match &self.channel {
-            Channel::Socket(socket) => socket.has_input(),
-            Channel::Tunnel(_) => false,
-        }
+        self.channel.has_input()
     }
 }
+
+/// What became of a step.
+enum Turn {
+    /// It is done; for a reader, so many bytes are in its space.
+    Done(usize),
+    /// Something was sent or received, and it takes another one.
+    GoOn,
+    /// The other end has said that it will send no more.
+    Closed,
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 
-use crate::proxy::{Proxy, front};
+use crate::proxy::Proxy;
+use crate::proxy::front::{self, Manner};
 use crate::servers::{exchange, tunnelled};
 use crate::support::relay::relay;
 use crate::support::{Scratch, Server, assert_same, random, s3pipe};
@@ -107,6 +108,33 @@ fn a_proxy_behind_tls() {
         let (requests, connects) = tunnelled(&proxy);
         assert_eq!(requests.is_empty(), tls);
         assert!(!connects.is_empty());
+    }
+}
+
+/// What a session says to itself between two answers neither ends a connection
+/// nor gets into the data.
+#[test]
+fn keys_that_change_after_each_answer() {
+    let scratch = Scratch::new();
+    let server = Server::embedded(&scratch);
+    let data = random(2, 9 * (64 << 10) + 99);
+    for command in ["upload", "download"] {
+        let proxy = Proxy::start(server.addr());
+        let front = front::start_as(proxy.addr(), Manner::Keys);
+        let run = s3pipe(&server).option("-s", "keys").alone();
+        let run = run.option("--endpoint", &format!("https://{front}"));
+        let certificate = front::certificate();
+        let run = run.option("--ca-file", certificate.to_str().expect("a path"));
+        let run = match command {
+            "upload" => run.option("--blocksize", "64K").stdin(data.clone()),
+            _ => run,
+        };
+        let out = run.arg(command).run().ok();
+        if command == "download" {
+            assert_same(&out.stdout, &data);
+        }
+        assert!(proxy.seen().len() > 10);
+        assert_eq!(proxy.connections(), 1);
     }
 }
 

@@ -24,6 +24,20 @@ pub fn certificate() -> PathBuf {
 /// Listens on a free port of 127.0.0.1, for as long as the process lives, and
 /// hands what comes in by TLS to `to`. Returns the address.
 pub fn start(to: SocketAddr) -> SocketAddr {
+    start_as(to, Manner::Quiet)
+}
+
+/// What the front says of its own accord, after whatever it passes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Nothing.
+    Quiet,
+    /// That it has new keys.
+    Keys,
+}
+
+/// The same in this manner.
+pub fn start_as(to: SocketAddr, manner: Manner) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address");
     let key = certificate().with_file_name("key.pem");
@@ -39,7 +53,7 @@ pub fn start(to: SocketAddr) -> SocketAddr {
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             match TcpStream::connect(to) {
-                Ok(inner) => enter(client, inner, config.clone()),
+                Ok(inner) => enter(client, inner, config.clone(), manner),
                 Err(_) => cut(&client),
             }
         }
@@ -55,9 +69,10 @@ struct Link {
     out: Mutex<()>,
     client: TcpStream,
     inner: TcpStream,
+    manner: Manner,
 }
 
-fn enter(client: TcpStream, inner: TcpStream, config: Arc<ServerConfig>) {
+fn enter(client: TcpStream, inner: TcpStream, config: Arc<ServerConfig>, manner: Manner) {
     let mut tls = ServerConnection::new(config).expect("a session");
     tls.set_buffer_limit(None);
     let _ = (client.set_nodelay(true), inner.set_nodelay(true));
@@ -66,6 +81,7 @@ fn enter(client: TcpStream, inner: TcpStream, config: Arc<ServerConfig>) {
         out: Mutex::new(()),
         client,
         inner,
+        manner,
     });
     let twin = link.clone();
     thread::spawn(move || twin.inwards().unwrap_or_else(|_| cut(&twin.inner)));
@@ -112,6 +128,12 @@ impl Link {
                     return self.client.shutdown(Shutdown::Write);
                 }
                 count => self.send(&plain[..count])?,
+            }
+            if self.manner == Manner::Keys {
+                let mut tls = self.tls.lock().expect("the session");
+                tls.refresh_traffic_keys().map_err(io::Error::other)?;
+                drop(tls);
+                self.send(&[])?;
             }
         }
     }

@@ -1,0 +1,125 @@
+//! Over real sockets, with a server of rustls's at the other end.
+
+use super::*;
+use crate::socket::{Flow, SharedFlow};
+use crate::tls::tests::configs;
+use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
+use rustls::pki_types::ServerName;
+use rustls::version::TLS13;
+use rustls::{ConnectionTrafficSecrets as Secrets, ContentType, ProtocolVersion};
+use rustls::{ServerConfig, ServerConnection};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
+
+struct Free;
+
+impl Flow for Free {
+    fn pulse(&self) -> bool {
+        false
+    }
+
+    fn grant(&self, want: usize) -> Option<usize> {
+        Some(want)
+    }
+
+    fn moved(&self, _: usize) {}
+}
+
+/// A connection to a server that does this with its end.
+fn connected(
+    serve: impl FnOnce(TcpStream, Arc<ServerConfig>) + Send + 'static,
+) -> (io::Result<Wire>, JoinHandle<()>) {
+    let (client, server) = configs(&TLS13, true);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let served = thread::spawn(move || serve(listener.accept().unwrap().0, server));
+    let flow: SharedFlow = Arc::new(Free);
+    let socket = Socket::connect(&[addr], LIMIT, flow).unwrap();
+    let session = Tls::new(client, ServerName::try_from("s3.test").unwrap()).unwrap();
+    let limit = Some(Duration::from_secs(2));
+    let wire = Wire::tls(Channel::Socket(socket), session, limit);
+    (wire, served)
+}
+
+/// The server's end once all that belongs to the handshake was sent.
+fn handshake(stream: &mut TcpStream, config: Arc<ServerConfig>) -> ServerConnection {
+    let mut tls = ServerConnection::new(config).unwrap();
+    while tls.is_handshaking() || tls.wants_write() {
+        tls.complete_io(stream).unwrap();
+    }
+    tls
+}
+
+/// Records that hold nothing, without an end, must not be read for ever, though
+/// something moves all the time: rustls counts them.
+#[test]
+fn endless_empty_records() {
+    let (wire, served) = connected(|mut stream, config| {
+        let tls = handshake(&mut stream, config);
+        let suite = tls.negotiated_cipher_suite().unwrap().tls13().unwrap();
+        let (mut number, secrets) = tls.dangerous_extract_secrets().unwrap().tx;
+        let (Secrets::Aes128Gcm { key, iv }
+        | Secrets::Aes256Gcm { key, iv }
+        | Secrets::Chacha20Poly1305 { key, iv }) = secrets
+        else {
+            panic!("unknown secrets");
+        };
+        let mut encrypter = suite.aead_alg.encrypter(key, iv);
+        loop {
+            let nothing = OutboundPlainMessage {
+                typ: ContentType::ApplicationData,
+                version: ProtocolVersion::TLSv1_2,
+                payload: OutboundChunks::Single(b""),
+            };
+            let record = encrypter.encrypt(nothing, number).unwrap().encode();
+            number += 1;
+            // Until the client has had enough.
+            if stream.write_all(&record).is_err() {
+                return;
+            }
+        }
+    });
+    let mut wire = wire.unwrap();
+    let e = wire.pull(&mut [0; 100], LIMIT).unwrap_err();
+    assert_eq!(e.kind(), io::ErrorKind::InvalidData);
+    assert!(!wire.is_idle());
+    drop(wire);
+    served.join().unwrap();
+}
+
+/// A handshake that comes in drips has a limit in all.
+#[test]
+fn a_handshake_that_takes_too_long() {
+    let (wire, served) = connected(|mut stream, _| {
+        // The head of a record that is never complete, a byte at a time.
+        let head = [22, 3, 3, 64, 0, 2, 0, 63, 252, 3, 3];
+        for byte in head.into_iter().chain([7; 10_000]) {
+            if stream.write_all(&[byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    assert_eq!(wire.err().unwrap().kind(), io::ErrorKind::TimedOut);
+    served.join().unwrap();
+}
+
+/// An end that was not announced is no end of what there is to read.
+#[test]
+fn cut_off() {
+    let (wire, served) = connected(|mut stream, config| {
+        let mut tls = handshake(&mut stream, config);
+        tls.writer().write_all(b"part").unwrap();
+        tls.write_tls(&mut stream).unwrap();
+    });
+    let mut wire = wire.unwrap();
+    let mut space = [0; 9];
+    assert_eq!(wire.pull(&mut space, LIMIT).unwrap(), 4);
+    assert_eq!(&space[..4], b"part");
+    let e = wire.pull(&mut space, LIMIT).unwrap_err();
+    assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof);
+    served.join().unwrap();
+}
