@@ -143,8 +143,11 @@ impl Run {
     fn with_jobs(self) -> Run {
         let transfers = |arg: &OsString| ["upload", "download", "verify"].iter().any(|c| arg == c);
         let said = self.options.iter().any(|(name, _)| name == "-j");
+        let by_hand = self.args.iter().any(|arg| arg == "--worker");
         match env::var("S3PIPE_TEST_JOBS") {
-            Ok(jobs) if !said && self.args.iter().any(transfers) => self.option("-j", &jobs),
+            Ok(jobs) if !said && !by_hand && self.args.iter().any(transfers) => {
+                self.option("-j", &jobs)
+            }
             _ => self,
         }
     }
