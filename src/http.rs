@@ -283,8 +283,11 @@ fn tls_reason(e: &rustls::Error, handshake: bool) -> String {
         E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
             "the server's certificate is for another name".into()
         }
+        E::InvalidCertificate(C::Other(e)) if e.to_string().contains("CaUsedAsEndEntity") => {
+            "the server's certificate is an authority's own (CA:TRUE), and not for servers".into()
+        }
         E::InvalidMessage(_) if handshake => {
-            "the server does not speak TLS here (is its endpoint an http:// one?)".into()
+            "no TLS is spoken there (is the endpoint, or the proxy, an http:// one?)".into()
         }
         E::InvalidMessage(_) | E::DecryptError => {
             "TLS: what the server sent was changed on the way".into()
@@ -341,3 +344,7 @@ impl Read for Answer {
         result.map_err(|e| io::Error::new(e.kind(), io_reason(&e)))
     }
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -1,5 +1,22 @@
-//! Strange input that is the same in every run, for the tests of parsers.
-//! Compiled for tests only.
+//! What unit tests have in common: strange input that is the same in every run,
+//! for parsers, and a flow that lets everything pass. Compiled for tests only.
+
+use crate::socket::Flow;
+
+/// Holds up nothing.
+pub struct Free;
+
+impl Flow for Free {
+    fn pulse(&self) -> bool {
+        false
+    }
+
+    fn grant(&self, want: usize) -> Option<usize> {
+        Some(want)
+    }
+
+    fn moved(&self, _: usize) {}
+}
 
 /// Numbers that are the same in every run (xorshift64).
 pub struct Random(pub u64);

@@ -121,10 +121,18 @@ impl Tls {
                 false => io::ErrorKind::InvalidData,
             };
             let records = &mut self.incoming[self.start..self.end];
-            let UnbufferedStatus { discard, state } = self.tls.process_tls_records(records);
+            let UnbufferedStatus { mut discard, state } = self.tls.process_tls_records(records);
             let step = state
                 .map_err(|e| io::Error::new(kind, e))
-                .and_then(|state| advance(state, want, &mut self.outgoing, &mut self.rest));
+                .and_then(|state| {
+                    advance(
+                        state,
+                        want,
+                        &mut self.outgoing,
+                        &mut self.rest,
+                        &mut discard,
+                    )
+                });
             self.start += discard;
             match step {
                 Ok(None) => {}
@@ -189,12 +197,15 @@ fn advance(
     want: &mut Want,
     outgoing: &mut Outgoing,
     rest: &mut Rest,
+    discard: &mut usize,
 ) -> io::Result<Option<Step>> {
     match state {
         ConnectionState::ReadTraffic(mut traffic) => {
             let mut filled = 0;
             while let Some(record) = traffic.next_record() {
-                let mut plain = record.map_err(io::Error::other)?.payload;
+                let record = record.map_err(io::Error::other)?;
+                *discard += record.discard;
+                let mut plain = record.payload;
                 if let Want::Read(space) = want {
                     let count = plain.len().min(space.len() - filled);
                     space[filled..filled + count].copy_from_slice(&plain[..count]);

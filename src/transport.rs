@@ -76,6 +76,7 @@ impl<In: Transport> Connector<In> for Dialer {
         details: &ConnectionDetails,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
+        let start = Instant::now();
         let limit = details.timeout.not_zero().map(|d| *d);
         let channel = match chained {
             Some(tunnel) if !details.needs_tls() => return Ok(Some(Either::A(tunnel))),
@@ -88,8 +89,9 @@ impl<In: Transport> Connector<In> for Dialer {
                 Channel::Socket(socket)
             }
         };
+        let left = limit.map(|limit| limit.saturating_sub(start.elapsed()));
         let wire = match details.needs_tls() {
-            true => self.secure(channel, details, limit)?,
+            true => self.secure(channel, details, left)?,
             false => Wire::plain(channel),
         };
         let config = details.config;
@@ -168,13 +170,14 @@ impl Connection {
         let head_len = find(input, b"\r\n\r\n")? + 4;
         let (head, body) = input.split_at_mut(head_len);
         let length = blank_content_length(head)?;
-        let ready = body
-            .len()
-            .min(usize::try_from(length).unwrap_or(usize::MAX));
+        // More than there should be: ureq will not use the connection again.
+        if body.len() as u64 > length {
+            return None;
+        }
         self.lent.store(LENT, Ordering::Relaxed);
         let loan = Loan {
             wire: self.wire.clone(),
-            ready: body[..ready].to_vec(),
+            ready: body.to_vec(),
             taken: 0,
             left: length,
             stall: self.stall,
@@ -222,6 +225,10 @@ impl Transport for Connection {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        // The whole answer's, and this read's.
+        let end = timeout
+            .not_zero()
+            .and_then(|d| Instant::now().checked_add(*d));
         let timeout = timeout.for_read();
         let limit = timeout.not_zero().map(|d| *d);
         let lend = self.shared.lend.load(Ordering::Relaxed);
@@ -233,7 +240,7 @@ impl Transport for Connection {
             space.len()
         };
         let space = &mut space[..most];
-        let mut n = match hold(&self.wire).pull(space, limit) {
+        let mut n = match hold(&self.wire).pull(space, limit, end) {
             Err(e) if e.kind() == io::ErrorKind::TimedOut => {
                 return Err(Error::Timeout(timeout.reason));
             }
@@ -299,7 +306,7 @@ impl Read for Loan {
             self.taken += n;
             n
         } else if want > 0 {
-            hold(&self.wire).pull(&mut buf[..want], Some(self.stall))?
+            hold(&self.wire).pull(&mut buf[..want], Some(self.stall), None)?
         } else {
             0
         };

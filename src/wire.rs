@@ -31,7 +31,7 @@ impl Channel {
             Channel::Socket(socket) => socket.pull(space, limit),
             Channel::Tunnel(tunnel) => {
                 tunnel.set_timeout(next_timeout(limit));
-                tunnel.read(space)
+                tunnel.read(space).map_err(unwrap_timeout)
             }
         }
     }
@@ -41,7 +41,7 @@ impl Channel {
             Channel::Socket(socket) => socket.push(bytes, limit),
             Channel::Tunnel(tunnel) => {
                 tunnel.set_timeout(next_timeout(limit));
-                tunnel.write_all(bytes)
+                tunnel.write_all(bytes).map_err(unwrap_timeout)
             }
         }
     }
@@ -65,6 +65,14 @@ fn next_timeout(limit: Option<Duration>) -> NextTimeout {
     NextTimeout {
         after: limit.map_or(NEVER, Into::into),
         ..NextTimeout::default()
+    }
+}
+
+/// A tunnel wraps its errors, so that one that timed out does not look like it.
+fn unwrap_timeout(e: io::Error) -> io::Error {
+    match e.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(ureq::Error::Timeout(_)) => io::ErrorKind::TimedOut.into(),
+        _ => e,
     }
 }
 
@@ -92,11 +100,7 @@ impl Wire {
             session: Some(session),
         };
         loop {
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            match wire.turn(&mut Want::Nothing, left)? {
+            match wire.turn(&mut Want::Nothing, left(limit, end)?)? {
                 Turn::Done(_) => return Ok(wire),
                 Turn::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Turn::GoOn => {}
@@ -105,14 +109,20 @@ impl Wire {
     }
 
     /// Read once; 0 at the end. The limit is for a connection on which nothing
-    /// moves (TimedOut).
-    pub fn pull(&mut self, space: &mut [u8], limit: Option<Duration>) -> io::Result<usize> {
+    /// moves (TimedOut). A session may have to receive several times until it
+    /// has something: not beyond this end, if there is one (TimedOut).
+    pub fn pull(
+        &mut self,
+        space: &mut [u8],
+        limit: Option<Duration>,
+        end: Option<Instant>,
+    ) -> io::Result<usize> {
         if self.session.is_none() {
             return self.channel.pull(space, limit);
         }
         let mut want = Want::Read(space);
         loop {
-            match self.turn(&mut want, limit)? {
+            match self.turn(&mut want, left(limit, end)?)? {
                 Turn::Done(count) => return Ok(count),
                 Turn::Closed => return Ok(0),
                 Turn::GoOn => {}
@@ -181,29 +191,46 @@ impl Wire {
     /// Open and silent, as a connection between two requests must be. What a
     /// session says to itself, tickets or new keys, does not count.
     pub fn is_idle(&mut self) -> bool {
+        (self.session.is_none() || self.is_quiet()) && self.channel.is_idle()
+    }
+
+    /// Whether there is something to read at once, as far as can be told; what
+    /// a session says to itself is not.
+    pub fn has_input(&mut self) -> bool {
+        match self.session {
+            Some(_) => !self.is_quiet(),
+            None => self.channel.has_input(),
+        }
+    }
+
+    /// Let the session see to what has come already. False if anything of it
+    /// is for a reader, or went wrong.
+    fn is_quiet(&mut self) -> bool {
         for _ in 0..LOOKS {
-            if self.session.is_some() {
-                let quiet = matches!(self.turn(&mut Want::Nothing, AT_ONCE), Ok(Turn::Done(_)))
-                    && self.session.as_ref().is_some_and(Tls::is_idle);
-                if !quiet {
-                    return false;
-                }
+            let quiet = matches!(self.turn(&mut Want::Nothing, AT_ONCE), Ok(Turn::Done(_)))
+                && self.session.as_ref().is_some_and(Tls::is_idle);
+            if !quiet {
+                return false;
             }
-            if self.channel.is_idle() {
+            if !self.channel.has_input() {
                 return true;
             }
-            // What is there is to be read without waiting.
-            let more = self.session.is_some() && self.has_input();
-            if !more || self.receive(AT_ONCE).is_err() {
+            if self.receive(AT_ONCE).is_err() {
                 return false;
             }
         }
         false
     }
+}
 
-    /// Whether something can be read at once, as far as can be told.
-    pub fn has_input(&self) -> bool {
-        self.channel.has_input()
+/// What is left of a limit that ends with `end` at the latest; TimedOut after
+/// it.
+fn left(limit: Option<Duration>, end: Option<Instant>) -> io::Result<Option<Duration>> {
+    let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+    match left {
+        Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
+        // None is without limit, and more than any.
+        _ => Ok(limit.into_iter().chain(left).min()),
     }
 }
 

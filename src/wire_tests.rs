@@ -1,7 +1,8 @@
 //! Over real sockets, with a server of rustls's at the other end.
 
 use super::*;
-use crate::socket::{Flow, SharedFlow};
+use crate::socket::SharedFlow;
+use crate::testing::Free;
 use crate::tls::tests::configs;
 use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
 use rustls::pki_types::ServerName;
@@ -9,24 +10,10 @@ use rustls::version::TLS13;
 use rustls::{ConnectionTrafficSecrets as Secrets, ContentType, ProtocolVersion};
 use rustls::{ServerConfig, ServerConnection};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
-
-struct Free;
-
-impl Flow for Free {
-    fn pulse(&self) -> bool {
-        false
-    }
-
-    fn grant(&self, want: usize) -> Option<usize> {
-        Some(want)
-    }
-
-    fn moved(&self, _: usize) {}
-}
 
 /// A connection to a server that does this with its end.
 fn connected(
@@ -83,7 +70,7 @@ fn endless_empty_records() {
         }
     });
     let mut wire = wire.unwrap();
-    let e = wire.pull(&mut [0; 100], LIMIT).unwrap_err();
+    let e = wire.pull(&mut [0; 100], LIMIT, None).unwrap_err();
     assert_eq!(e.kind(), io::ErrorKind::InvalidData);
     assert!(!wire.is_idle());
     drop(wire);
@@ -117,9 +104,71 @@ fn cut_off() {
     });
     let mut wire = wire.unwrap();
     let mut space = [0; 9];
-    assert_eq!(wire.pull(&mut space, LIMIT).unwrap(), 4);
+    assert_eq!(wire.pull(&mut space, LIMIT, None).unwrap(), 4);
     assert_eq!(&space[..4], b"part");
-    let e = wire.pull(&mut space, LIMIT).unwrap_err();
+    let e = wire.pull(&mut space, LIMIT, None).unwrap_err();
     assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof);
+    served.join().unwrap();
+}
+
+/// Nor may an answer come in drips without end: a session gives nothing to its
+/// reader until it has a whole record.
+#[test]
+fn a_record_that_takes_too_long() {
+    let (wire, served) = connected(|mut stream, config| {
+        let mut tls = handshake(&mut stream, config);
+        tls.writer().write_all(&[7; 16_000]).unwrap();
+        let mut record = Vec::new();
+        tls.write_tls(&mut record).unwrap();
+        for byte in record {
+            if stream.write_all(&[byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let mut wire = wire.unwrap();
+    let end = Instant::now() + Duration::from_secs(1);
+    let e = wire.pull(&mut [0; 100], LIMIT, Some(end)).unwrap_err();
+    assert_eq!(e.kind(), io::ErrorKind::TimedOut);
+    drop(wire);
+    served.join().unwrap();
+}
+
+/// Until something can be read from the socket.
+fn arrival(wire: &Wire) {
+    while !wire.channel.has_input() {
+        thread::yield_now();
+    }
+}
+
+/// The tickets that a server sends after the handshake are no answer to a
+/// request that it does not read.
+#[test]
+fn tickets_are_no_input() {
+    let (sent, was_sent) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let (wire, served) = connected(move |mut stream, config| {
+        let mut tls = handshake(&mut stream, config);
+        sent.send(()).unwrap();
+        may_go_on.recv().unwrap();
+        tls.writer().write_all(b"answer").unwrap();
+        tls.write_tls(&mut stream).unwrap();
+        sent.send(()).unwrap();
+        may_go_on.recv().unwrap();
+    });
+    let mut wire = wire.unwrap();
+    was_sent.recv().unwrap();
+    arrival(&wire);
+    assert!(!wire.has_input());
+    assert!(wire.is_idle());
+    go_on.send(()).unwrap();
+    was_sent.recv().unwrap();
+    arrival(&wire);
+    assert!(wire.has_input() && !wire.is_idle());
+    let mut space = [0; 9];
+    assert_eq!(wire.pull(&mut space, LIMIT, None).unwrap(), 6);
+    assert_eq!(&space[..6], b"answer");
+    go_on.send(()).unwrap();
     served.join().unwrap();
 }

@@ -1,6 +1,8 @@
 //! Servers and proxies behind TLS: whom it trusts, and what it bears.
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::thread;
 
 use crate::proxy::Proxy;
 use crate::proxy::front::{self, Manner};
@@ -81,6 +83,29 @@ fn tls_through_a_proxy() {
     assert_eq!(requests, []);
     let host = |host| connects.iter().any(|seen| seen.target == host);
     assert!(host("s3.localhost:443") && host("test.s3.localhost:443"));
+}
+
+/// A handshake through a tunnel at whose other end nobody speaks.
+#[test]
+fn a_tunnel_that_leads_nowhere() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let proxy = format!("http://{}", listener.local_addr().expect("an address"));
+    let held = thread::spawn(move || {
+        let mut stream = BufReader::new(listener.accept().expect("a client").0);
+        let head = (&mut stream).lines().map_while(Result::ok);
+        head.take_while(|line| !line.is_empty()).for_each(drop);
+        let answer = b"HTTP/1.1 200 OK\r\n\r\n";
+        stream.get_mut().write_all(answer).expect("a client");
+        // Until the client has had enough.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    let run = s3pipe(&server).option("--endpoint", "https://s3.localhost");
+    let run = run.option("--timeout", "1").option("--retry", "0");
+    let out = run.env("HTTPS_PROXY", &proxy).arg("list").run();
+    out.fails(69, "no connection: timed out");
+    held.join().expect("the proxy");
 }
 
 /// The proxy itself is behind TLS, and in its tunnel there is TLS again, or not.
