@@ -131,10 +131,9 @@ fn current(
         Ok(fetching) => fetching,
         Err(e) => return (Err(e), 0),
     };
-    let settle: &mut Settle = &mut |client, bytes, done| {
+    let settle: &mut Settle = &mut |client, _, done| {
         done?;
         client.set_underway(true);
-        client.progress().block_done(bytes);
         Ok(())
     };
     let done = fetching.read(client, wanted, settle);

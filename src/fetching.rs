@@ -61,7 +61,8 @@ enum State {
 }
 
 /// Told of each block in order: that so many bytes of it were fetched (and
-/// written), or why not. An error ends the reading.
+/// written), or why not; the meter knows of the good ones already. An error
+/// ends the reading.
 pub type Settle<'s> = dyn FnMut(&mut Client, u64, Result<()>) -> Result<()> + 's;
 
 impl<'a> Fetching<'a> {
@@ -166,6 +167,10 @@ impl<'a> Fetching<'a> {
         if let How::Alone(_) = self.how {
             let bytes = part.len() as u64;
             let done = self.fetch(client, &block, part);
+            client.progress().set_moving(0);
+            if done.is_ok() {
+                client.progress().block_done(bytes);
+            }
             return settle(client, bytes, done);
         }
         loop {
@@ -199,6 +204,8 @@ impl<'a> Fetching<'a> {
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
+        // Until it is written.
+        client.progress().set_moving(part.len() as u64);
         let bytes = &buffer.bytes()[part];
         let check = || client.progress().check();
         let spilt = chunk::spill(sink.stream(), bytes, &mut self.written, check);
@@ -232,7 +239,7 @@ impl<'a> Fetching<'a> {
                 }
                 State::Verified => return self.settle(client, settle),
                 State::Failed { .. } => {
-                    team.relieve(head.worker);
+                    team.relieve(head.worker, client);
                     return self.settle(client, settle);
                 }
                 State::Fetching | State::Writing => {}
@@ -250,14 +257,18 @@ impl<'a> Fetching<'a> {
                 given.state = State::Verified;
                 match writes {
                     true => team.keep(worker),
-                    false => team.relieve(worker),
+                    false => {
+                        team.relieve(worker, client);
+                        client.progress().block_done(given.part.len() as u64);
+                    }
                 }
             }
             (Some(given), Report::Written(bytes)) => {
                 self.written += bytes;
                 // Else an error follows.
                 if bytes == given.part.len() as u64 {
-                    team.relieve(worker);
+                    team.relieve(worker, client);
+                    client.progress().block_done(bytes);
                     return self.settle(client, settle);
                 }
             }

@@ -144,11 +144,10 @@ impl Progress {
         self.size.store(size, Ordering::Relaxed);
     }
 
-    /// A block of so many bytes is done.
+    /// A block of so many bytes is done, and no longer on its way.
     pub fn block_done(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.blocks.fetch_add(1, Ordering::Relaxed);
-        self.set_moving(0);
     }
 
     /// So many bytes are on their way, of blocks that are not done.

@@ -233,12 +233,12 @@ impl<'a> Sending<'a> {
                     self.check_length(next * self.record.blocksize + length)?;
                     ended = length < self.record.blocksize;
                     match length {
-                        0 => team.relieve(worker),
+                        0 => team.relieve(worker, self.client),
                         _ => next += 1,
                     }
                 }
                 Some((worker, Report::Stored(block))) => {
-                    team.relieve(worker);
+                    team.relieve(worker, self.client);
                     self.done(block)?;
                 }
                 // It did not know that something was stored meanwhile.

@@ -99,9 +99,12 @@ fn read(client: &mut Client, keys: &Keys, manifest: &Manifest, brief: &Brief) ->
     let mut blocks = Findings::default();
     let mut fetching = Fetching::new(keys, manifest, brief, manifest.bytes(), None)?;
     let settle: &mut Settle = &mut |client, bytes, done| {
+        let bad = done.is_err();
         blocks.note(client, done)?;
         client.set_underway(true);
-        client.progress().block_done(bytes);
+        if bad {
+            client.progress().block_done(bytes);
+        }
         Ok(())
     };
     let mut indexes = Findings::default();

@@ -241,6 +241,8 @@ impl Worker {
             .block(&self.name, &self.task.upload, number, sha256);
         block::fetch(&mut self.client, &key, wanted, free.bytes_mut()).map_err(Trouble::Object)?;
         self.held = wanted.length as usize;
+        // Until it is done with.
+        self.client.progress().set_moving(wanted.length);
         self.link.report(&Report::Got);
         Ok(())
     }

@@ -51,6 +51,8 @@ pub struct Team {
     /// When was last waited for reports.
     waited: Instant,
     silence: Duration,
+    /// The length of a block.
+    most: u64,
 }
 
 impl Team {
@@ -59,6 +61,7 @@ impl Team {
     pub fn new(brief: &Brief, jobs: usize, task: Task, stream: Option<OwnedFd>) -> Team {
         Team {
             silence: (brief.timeout * SILENCE).max(LEAST_SILENCE),
+            most: task.blocksize,
             begin: Brief {
                 jobs,
                 task: Some(task),
@@ -117,11 +120,15 @@ impl Team {
     /// Give an idle worker a job.
     pub fn order(&mut self, at: usize, order: &Order) {
         let worker = &mut self.crew[at];
-        (worker.silent, worker.moving) = (Duration::ZERO, 0);
+        worker.silent = Duration::ZERO;
         worker.duty = match order {
             Order::Read { .. } | Order::Again | Order::Get { .. } => Duty::Transfer,
             _ => Duty::Write,
         };
+        // What is written was counted as it came.
+        if worker.duty == Duty::Transfer {
+            worker.moving = 0;
+        }
         self.share_rate();
         if self.crew[at].keys != self.keys {
             self.send_keys(at);
@@ -129,10 +136,12 @@ impl Team {
         self.crew[at].tell(order);
     }
 
-    /// A worker's job is done.
-    pub fn relieve(&mut self, at: usize) {
-        self.crew[at].duty = Duty::None;
+    /// A worker's job is done; what it moved is from now on the caller's to
+    /// count.
+    pub fn relieve(&mut self, at: usize, client: &Client) {
+        (self.crew[at].duty, self.crew[at].moving) = (Duty::None, 0);
         self.share_rate();
+        self.show(client);
     }
 
     /// A worker's transfer is over; it waits for what to do with the block.
@@ -205,6 +214,11 @@ impl Team {
         for at in there.into_iter().zip(ready).filter(|(_, ready)| *ready) {
             self.receive(at.0, client);
         }
+        self.show(client);
+    }
+
+    /// What the meter is to know of blocks that are not done.
+    fn show(&self, client: &Client) {
         let moving = self.crew.iter().map(|w| w.moving).sum();
         client.progress().set_moving(moving);
     }
@@ -224,7 +238,8 @@ impl Team {
                 None => self.crew[at].gone = true,
                 Some(Report::Say(text)) => progress.say(&text),
                 Some(Report::Retried) => progress.retried(),
-                Some(Report::Moved(bytes)) => self.crew[at].moving = bytes,
+                // The heads of requests do not count.
+                Some(Report::Moved(bytes)) => self.crew[at].moving = bytes.min(self.most),
                 Some(Report::Slow(time)) => progress.slowed(time),
                 Some(Report::Expired) => self.renew(at, client),
                 // Nobody has asked us to stop: somebody has killed it.
@@ -233,7 +248,9 @@ impl Team {
                     self.reports.push_back((at, Report::failed(error)));
                 }
                 Some(report) => {
-                    self.crew[at].moving = 0;
+                    if matches!(report, Report::Failed { .. }) {
+                        self.crew[at].moving = 0;
+                    }
                     if report == Report::Closed {
                         self.crew[at].duty = Duty::Over;
                     }

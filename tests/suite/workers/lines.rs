@@ -1,7 +1,7 @@
 //! What several processes say is one line after the other, each whole, however
 //! slowly somebody reads it.
 
-use std::io::{PipeReader, Read, pipe};
+use std::io::{BufRead, BufReader, PipeReader, Read, pipe};
 use std::thread::{self, JoinHandle};
 
 use super::crew::Crew;
@@ -118,4 +118,50 @@ fn lines_do_not_mix() {
     hold_against(&site, site.upload(&data), "PUT");
     hold_against(&site, site.download(), "GET");
     hold_against(&site, site.run("verify"), "GET");
+}
+
+/// Bytes of a line of the meter, as far as it tells.
+fn amount(line: &str) -> f64 {
+    let mut words = line.strip_prefix("s3pipe: ").expect(line).split([' ', ',']);
+    let number: f64 = words.next().and_then(|w| w.parse().ok()).expect(line);
+    let unit = ["B", "KiB", "MiB"]
+        .iter()
+        .position(|unit| words.clone().next() == Some(unit))
+        .expect(line);
+    number * 1024f64.powi(unit as i32)
+}
+
+/// What several of them have moved is counted until their blocks are done, and
+/// from then on as done: never twice, and never not at all.
+#[test]
+fn the_meter_does_not_run_backwards() {
+    let data = random(3, 40 * BLOCK);
+    for command in ["verify", "download", "upload"] {
+        let site = Site::with(&data);
+        let (reader, writer) = pipe().expect("a pipe");
+        let run = with_jobs(site.run(command), 4).option("--limit-rate", "1M");
+        let run = match command {
+            "upload" => run.arg("-f").stdin(data.clone()),
+            _ => run,
+        };
+        let crew = Crew::start(run.stderr_to(writer));
+        site.proxy
+            .wait_for(|seen| seen.iter().any(|s| s.target.contains("/block/")));
+        let mut lines = BufReader::new(reader).lines();
+        let mut shown = vec![0.0];
+        loop {
+            crew.running.signal("USR1");
+            match lines.next() {
+                Some(line) => shown.push(amount(&line.expect("UTF-8"))),
+                None => break,
+            }
+        }
+        assert_eq!(crew.end().status, 0);
+        let back = shown.windows(2).find(|pair| pair[0] > pair[1]);
+        assert_eq!(back, None, "{command}");
+        // It was seen on its way, and did not overshoot.
+        shown.dedup();
+        assert!(shown.len() > 5, "{command}: {shown:?}");
+        assert!(shown[shown.len() - 1] <= data.len() as f64);
+    }
 }
