@@ -114,6 +114,10 @@ impl Relay for Link {
         self.report(&Report::Say(text.into()));
     }
 
+    fn remind(&self, text: &str) {
+        self.report(&Report::Remind(text.into()));
+    }
+
     fn retried(&self) {
         self.report(&Report::Retried);
     }

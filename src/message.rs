@@ -83,6 +83,8 @@ pub enum Report {
     },
     /// A line for stderr.
     Say(String),
+    /// So is this, unless others say the like.
+    Remind(String),
     /// A request is tried again.
     Retried,
     /// So many bytes of the present block have been moved; and: I am alive.
@@ -255,6 +257,7 @@ impl Report {
                 line(&["failed", flags[0], flags[1], &exit, what, why])
             }
             Report::Say(text) => line(&["say", text]),
+            Report::Remind(text) => line(&["remind", text]),
             Report::Retried => line(&["retried"]),
             Report::Moved(bytes) => line(&["moved", &bytes.to_string()]),
             Report::Slow(time) => line(&["slow", &time.as_millis().to_string()]),
@@ -280,6 +283,7 @@ impl Report {
                 error: Error::new(Exit::from_code(number(exit)?)?, what, why),
             },
             ["say", text] => Report::Say(text.into()),
+            ["remind", text] => Report::Remind(text.into()),
             ["retried"] => Report::Retried,
             ["moved", bytes] => Report::Moved(number(bytes)?),
             ["slow", time] => Report::Slow(milliseconds(time)?),
@@ -368,6 +372,7 @@ mod tests {
                 error: Error::new(Exit::Signal(15), "what\u{2028}: ", "why\tand % more"),
             },
             Report::Say("a: b\tc".into()),
+            Report::Remind("still trying".into()),
             Report::Retried,
             Report::Moved(1),
             Report::Slow(Duration::from_millis(5)),

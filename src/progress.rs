@@ -29,6 +29,9 @@ const REPORT: u64 = 250;
 /// Milliseconds of silence after which a worker says that it is alive.
 const ALIVE: u64 = 1000;
 
+/// Seconds between two reminders: each request has one a minute.
+const REMINDER: u64 = 55;
+
 /// How far a transfer has got. Shared by reference; counting is cheap.
 pub struct Progress {
     quiet: bool,
@@ -45,6 +48,8 @@ pub struct Progress {
     recent: Mutex<Recent>,
     /// Milliseconds from the start, when it was last drawn or reported.
     drawn_at: AtomicU64,
+    /// When the last reminder was shown, in seconds from 1 on.
+    reminded_at: AtomicU64,
     drawn: AtomicBool,
     limit: Arc<Mutex<Limit>>,
     relay: Option<Arc<dyn Relay>>,
@@ -58,6 +63,9 @@ type Tell = Box<dyn Fn(Duration) + Send>;
 pub trait Relay: Send + Sync {
     /// This is for stderr.
     fn say(&self, text: &str);
+
+    /// So is this, unless others say the like.
+    fn remind(&self, text: &str);
 
     /// A request is tried again.
     fn retried(&self);
@@ -127,6 +135,7 @@ impl Progress {
             retries: AtomicU64::new(0),
             recent: Mutex::default(),
             drawn_at: AtomicU64::new(0),
+            reminded_at: AtomicU64::new(0),
             drawn: AtomicBool::new(false),
             limit,
             relay: None,
@@ -290,6 +299,21 @@ impl Progress {
     pub fn warn(&self, text: &str) {
         if !self.quiet {
             self.say(text);
+        }
+    }
+
+    /// That a request is still being tried: one such line a minute for all
+    /// requests that are. `-q` silences it.
+    pub fn remind(&self, text: &str) {
+        if let Some(relay) = &self.relay {
+            return relay.remind(text);
+        }
+        // 0 is never.
+        let now = self.start.elapsed().as_secs() + 1;
+        let last = self.reminded_at.load(Ordering::Relaxed);
+        if last == 0 || now >= last + REMINDER {
+            self.reminded_at.store(now, Ordering::Relaxed);
+            self.warn(text);
         }
     }
 

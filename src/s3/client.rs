@@ -340,7 +340,7 @@ impl Client {
         if trial.must_tell(now) {
             let seconds = trial.failing(now).as_secs();
             let why = fault.why();
-            progress.warn(&format!("{what}: {why}: still trying after {seconds} s"));
+            progress.remind(&format!("{what}: {why}: still trying after {seconds} s"));
         }
         progress.retried();
         if fault.is_throttling() {

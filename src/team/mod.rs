@@ -237,6 +237,7 @@ impl Team {
             match Report::parse(&line) {
                 None => self.crew[at].gone = true,
                 Some(Report::Say(text)) => progress.say(&text),
+                Some(Report::Remind(text)) => progress.remind(&text),
                 Some(Report::Retried) => progress.retried(),
                 // The heads of requests do not count.
                 Some(Report::Moved(bytes)) => self.crew[at].moving = bytes.min(self.most),

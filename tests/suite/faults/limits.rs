@@ -1,7 +1,7 @@
 //! When s3pipe gives up, how it says so, and what it must keep to itself.
 
 use super::site::{BLOCK, STREAM, Site, blocks, on};
-use crate::proxy::{Answer, Fault, Match, Rule};
+use crate::proxy::{Answer, Fault, Match, Rule, Seen};
 use crate::support::{assert_same, random};
 
 fn slow() -> Fault {
@@ -161,4 +161,21 @@ fn a_long_wait_is_spoken_of() {
     assert_eq!(end.stderr.lines().count(), 1, "{end}");
     assert!(end.stderr.contains("503 ServiceUnavailable"), "{end}");
     assert!(end.stderr.contains("test/s3pipe/upload/export/"), "{end}");
+}
+
+/// One word, however many workers wait.
+#[test]
+fn several_that_wait_are_spoken_of_once() {
+    let (site, data) = (Site::new(), blocks(8));
+    site.proxy.always(on("PUT", "/block/"), Fault::StallRequest);
+    let run = site.upload(&data).option("-j", "4");
+    let run = run.option("--timeout", "1s").spawn();
+    run.wait_for_stderr("still trying after");
+    // By then most of them have tried for as long.
+    let faulted = |seen: &[Seen]| seen.iter().filter(|s| s.faulted).count();
+    site.proxy.wait_for(|seen| faulted(seen) >= 21);
+    site.proxy.clear();
+    let end = run.wait().ok_saying("/block/");
+    assert_eq!(end.stderr.lines().count(), 1, "{end}");
+    site.assert_holds(STREAM, &data);
 }
