@@ -4,6 +4,7 @@
 //! `S3PIPE_SEED` is the seed of the first round and `S3PIPE_ROUNDS` how many
 //! there are; a failure names its round's seed.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::thread;
 
@@ -208,14 +209,20 @@ fn a_worker_that_hangs_ends_the_run() {
             let data = &data;
             scope.spawn(move || {
                 let (site, run) = class.prepare(data, 2);
-                let when = on(class.method(), "/block/").nth(3);
-                site.proxy.always(when, Fault::StallRequest);
+                for number in ["/0000000002.", "/0000000003."] {
+                    let when = on(class.method(), "/block/").target(number);
+                    site.proxy.always(when, Fault::StallRequest);
+                }
                 let run = run.option("--timeout", "1s").option("--patience", "0");
                 // The other one could say that it is still trying.
                 let crew = Crew::start(run.arg("-q"));
-                let stuck = |s: &&Seen| s.faulted;
-                site.proxy
-                    .wait_for(|seen| seen.iter().filter(stuck).count() >= 2);
+                // Each with a block of its own: one that only keeps what it has
+                // is not missed.
+                let stuck = |seen: &[Seen]| {
+                    let stuck = seen.iter().filter(|s| s.faulted);
+                    stuck.map(|s| &s.target).collect::<HashSet<_>>().len()
+                };
+                site.proxy.wait_for(|seen| stuck(seen) >= 2);
                 let workers = crew.wait_for_workers(2);
                 signal("STOP", workers[0]);
                 let end = crew.end();
