@@ -131,7 +131,7 @@ fn current(
         Ok(fetching) => fetching,
         Err(e) => return (Err(e), 0),
     };
-    let settle: &mut Settle = &mut |client, _, done| {
+    let settle: &mut Settle = &mut |client, done| {
         done?;
         client.set_underway(true);
         Ok(())

@@ -60,10 +60,9 @@ enum State {
     },
 }
 
-/// Told of each block in order: that so many bytes of it were fetched (and
-/// written), or why not; the meter knows of the good ones already. An error
-/// ends the reading.
-pub type Settle<'s> = dyn FnMut(&mut Client, u64, Result<()>) -> Result<()> + 's;
+/// Told of each block in order: that it was fetched (and written), or why not.
+/// The meter has counted it by then. An error ends the reading.
+pub type Settle<'s> = dyn FnMut(&mut Client, Result<()>) -> Result<()> + 's;
 
 impl<'a> Fetching<'a> {
     /// Of this stream, into `sink` if there is one. `bytes` is how much of it
@@ -168,10 +167,8 @@ impl<'a> Fetching<'a> {
             let bytes = part.len() as u64;
             let done = self.fetch(client, &block, part);
             client.progress().set_moving(0);
-            if done.is_ok() {
-                client.progress().block_done(bytes);
-            }
-            return settle(client, bytes, done);
+            client.progress().block_done(bytes);
+            return settle(client, done);
         }
         loop {
             let How::Workers(team) = &mut self.how else {
@@ -239,7 +236,7 @@ impl<'a> Fetching<'a> {
                 }
                 State::Verified => return self.settle(client, settle),
                 State::Failed { .. } => {
-                    team.relieve(head.worker, client);
+                    count(team, client, head.worker, &head.part);
                     return self.settle(client, settle);
                 }
                 State::Fetching | State::Writing => {}
@@ -257,18 +254,14 @@ impl<'a> Fetching<'a> {
                 given.state = State::Verified;
                 match writes {
                     true => team.keep(worker),
-                    false => {
-                        team.relieve(worker, client);
-                        client.progress().block_done(given.part.len() as u64);
-                    }
+                    false => count(team, client, worker, &given.part),
                 }
             }
             (Some(given), Report::Written(bytes)) => {
                 self.written += bytes;
                 // Else an error follows.
                 if bytes == given.part.len() as u64 {
-                    team.relieve(worker, client);
-                    client.progress().block_done(bytes);
+                    count(team, client, worker, &given.part);
                     return self.settle(client, settle);
                 }
             }
@@ -298,6 +291,12 @@ impl<'a> Fetching<'a> {
             State::Failed { error, .. } => Err(error),
             _ => Ok(()),
         };
-        settle(client, head.part.len() as u64, result)
+        settle(client, result)
     }
+}
+
+/// A worker is done with this part of its block.
+fn count(team: &mut Team, client: &Client, worker: usize, part: &Range<usize>) {
+    team.relieve(worker, client);
+    client.progress().block_done(part.len() as u64);
 }

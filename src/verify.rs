@@ -98,13 +98,9 @@ struct Findings {
 fn read(client: &mut Client, keys: &Keys, manifest: &Manifest, brief: &Brief) -> Result<Findings> {
     let mut blocks = Findings::default();
     let mut fetching = Fetching::new(keys, manifest, brief, manifest.bytes(), None)?;
-    let settle: &mut Settle = &mut |client, bytes, done| {
-        let bad = done.is_err();
+    let settle: &mut Settle = &mut |client, done| {
         blocks.note(client, done)?;
         client.set_underway(true);
-        if bad {
-            client.progress().block_done(bytes);
-        }
         Ok(())
     };
     let mut indexes = Findings::default();
