@@ -1,15 +1,17 @@
 //! The S3 client: signed requests that are tried until they succeed.
 //!
-//! `client` sends and retries, `ops` knows the operations, `call` is what the
-//! two agree on, `refusal` reads what a server says of an error; `endpoint`,
-//! `fault`, `headers`, `trial` and `xml` are pure.
+//! `client` sends and retries, `ops`, `listing` and `deletion` know the
+//! operations, `call` is what they agree on, `refusal` reads what a server says
+//! of an error; `endpoint`, `fault`, `headers`, `trial` and `xml` are pure.
 //! Nothing here knows what a stream is.
 
 mod call;
 mod client;
+mod deletion;
 mod endpoint;
 mod fault;
 mod headers;
+mod listing;
 mod ops;
 mod refusal;
 mod trial;
@@ -20,5 +22,6 @@ pub use client::{Client, Reload, Setup};
 pub use endpoint::{Addressing, Endpoint, check_bucket};
 pub use fault::{Fault, Refusal, backoff};
 pub use headers::{Headers, Kind};
-pub use ops::{Condition, Get, Pages, Put, error_within};
+pub use listing::Pages;
+pub use ops::{Condition, Get, Put, error_within};
 pub use xml::{Object, is_region};
