@@ -9,13 +9,13 @@ use crate::commit;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::key::{Keys, Name};
 use crate::legacy::{self, Old};
+use crate::remove::remove_upload;
 use crate::s3::{Client, Kind};
 use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 use crate::sys;
 use crate::time::Utc;
 use crate::units::human;
-use crate::upload::remove_upload;
 
 /// The names of all committed streams, sorted, one a line; `long` puts
 /// creation time, bytes and blocks before each, separated by tabs.

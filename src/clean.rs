@@ -11,9 +11,9 @@ use std::time::Duration;
 use crate::commit::{self, Head};
 use crate::error::{Exit, Result};
 use crate::key::{Keys, Name, Part, UploadId};
+use crate::remove::{remove_stale, remove_upload};
 use crate::s3::{Client, Kind};
 use crate::time::Utc;
-use crate::upload::{remove_stale, remove_upload};
 
 /// What is stored of one upload.
 #[derive(Clone, Copy, Debug)]

@@ -38,6 +38,7 @@ pub mod meter;
 pub mod progress;
 pub mod protection;
 pub mod record;
+pub mod remove;
 pub mod s3;
 pub mod seal;
 pub mod sending;

@@ -11,11 +11,12 @@ use crate::cli;
 use crate::commit::{self, Head};
 use crate::crypt::Age;
 use crate::error::{Error, Exit, Result};
-use crate::inventory::{self, Finding, Stored};
-use crate::key::{Keys, Name, UploadId};
+use crate::inventory::Stored;
+use crate::key::{Keys, Name};
 use crate::legacy;
 use crate::manifest::{Manifest, Record};
 use crate::record;
+use crate::remove::{remove_stale, remove_upload};
 use crate::s3::{Client, Kind};
 use crate::seal::Keyring;
 use crate::seal::line::Seal;
@@ -158,27 +159,6 @@ fn tidy(
     let record = keys.record(&manifest.name, &manifest.upload);
     let removed = client.delete(&record, Kind::Record);
     result.and(removed)
-}
-
-/// Delete what is stored of a committed upload and not named by its manifest:
-/// blocks of a run that was broken off, and resumed with other data.
-pub fn remove_stale(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<()> {
-    inventory::compare(client, keys, manifest, |client, finding| match finding {
-        Finding::Extra(key) => client.delete(&key, Kind::Block),
-        _ => Ok(()),
-    })
-}
-
-/// Delete all objects of an upload that no manifest names any more.
-pub fn remove_upload(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<()> {
-    client.delete(&keys.record(name, id), Kind::Record)?;
-    for (prefix, kind) in [
-        (keys.blocks(name, id), Kind::Block),
-        (keys.indexes(name, id), Kind::Index),
-    ] {
-        client.delete_prefix(&prefix, kind)?;
-    }
-    Ok(())
 }
 
 /// Leave off. A record without a block is of no use to anybody.
