@@ -92,6 +92,10 @@ pub struct Outgoing<'a> {
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// The whole body of the request was sent before a byte of this answer came.
+    /// What the system takes at once (a body of 64 KiB and less, and some of a
+    /// longer one) counts as sent.
+    pub whole: bool,
     headers: HeaderMap,
     body: Incoming,
 }
@@ -172,6 +176,7 @@ impl Http {
         let lend = out.large && self.bypass;
         self.shared.lend.store(lend, Ordering::Relaxed);
         self.shared.stale.store(false, Ordering::Relaxed);
+        self.shared.early.store(false, Ordering::Relaxed);
         let response = match out.body {
             Payload::None => self.run(out, (), self.stall),
             Payload::Block(block, length) if self.bypass => {
@@ -187,6 +192,7 @@ impl Http {
         let (head, body) = response.map_err(|e| self.explain(&e))?.into_parts();
         Ok(Answer {
             status: head.status.as_u16(),
+            whole: !self.shared.early.load(Ordering::Relaxed),
             headers: head.headers,
             body: match loan {
                 Some(loan) => Incoming::Lent(loan),

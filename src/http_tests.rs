@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::Free;
+use crate::transport::LAST;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
@@ -59,4 +60,107 @@ fn more_than_was_announced() {
     assert_eq!(two_requests(good), (body.clone(), 1));
     let more = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbodyHTTP/1.1 200 OK\r\n";
     assert_eq!(two_requests(more), (body, 2));
+}
+
+/// More than fits into the buffers of two systems, so that a server's answer
+/// after half of it comes before the last piece is sent.
+const LARGE: usize = 64 << 20;
+
+const DONE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+fn read(stream: &mut dyn Stream, bytes: usize) {
+    let read = io::copy(&mut stream.take(bytes as u64), &mut io::sink());
+    assert_eq!(read.unwrap(), bytes as u64);
+}
+
+/// The answer to a PUT of so many bytes, of which the server gets the body to
+/// read; with TLS or without.
+fn put(length: usize, tls: bool, serve: impl FnOnce(&mut dyn Stream) + Send + 'static) -> Answer {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let scheme = if tls { "https" } else { "http" };
+    let url = format!("{scheme}://{}/", listener.local_addr().unwrap());
+    let (_, config) = crate::tls::tests::configs(&rustls::version::TLS13, false);
+    let served = thread::spawn(move || {
+        let mut plain = listener.accept().unwrap().0;
+        let mut session = rustls::ServerConnection::new(config).unwrap();
+        let mut secure;
+        let stream: &mut dyn Stream = match tls {
+            true => {
+                secure = rustls::Stream::new(&mut session, &mut plain);
+                &mut secure
+            }
+            false => &mut plain,
+        };
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        serve(stream);
+        let _ = stream.flush();
+    });
+    let certificate = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/support/tls/certificate.pem"
+    );
+    let mut http = Http::new(Settings {
+        tls,
+        ca_file: Some(certificate),
+        stall: Duration::from_secs(60),
+        flow: Arc::new(Free),
+    })
+    .unwrap();
+    let block = Arc::new(Block::new(length));
+    let answer = http.send(&Outgoing {
+        method: "PUT",
+        url: &url,
+        headers: &[],
+        body: Payload::Block(&block, length),
+        large: false,
+    });
+    served.join().unwrap();
+    answer.unwrap()
+}
+
+/// An answer proves something only if the server had all that it answers to.
+#[test]
+fn answers_to_half_a_body() {
+    for tls in [false, true] {
+        let early = put(LARGE, tls, |stream| {
+            read(stream, LARGE / 2);
+            stream.write_all(DONE).unwrap();
+            read(stream, LARGE / 2);
+        });
+        assert!(early.status == 200 && !early.whole, "{tls}");
+    }
+    let closed = put(LARGE, false, |stream| {
+        read(stream, LARGE / 2);
+        stream.write_all(DONE).unwrap();
+    });
+    assert!(closed.status == 200 && !closed.whole);
+}
+
+#[test]
+fn answers_to_a_whole_body() {
+    for tls in [false, true] {
+        for length in [1, LAST, LAST + 1, LARGE] {
+            let whole = put(length, tls, move |stream| {
+                read(stream, length);
+                stream.write_all(DONE).unwrap();
+            });
+            assert!(whole.status == 200 && whole.whole, "{tls} {length}");
+        }
+        for interim in ["100 Continue", "103 Early Hints"] {
+            let interim = put(LARGE, tls, move |stream| {
+                write!(stream, "HTTP/1.1 {interim}\r\n\r\n").unwrap();
+                read(stream, LARGE);
+                stream.write_all(DONE).unwrap();
+            });
+            assert!(interim.status == 200 && interim.whole, "{tls}");
+        }
+    }
 }

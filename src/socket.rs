@@ -4,8 +4,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use crate::sys;
 
 /// What a socket asks of its surroundings.
 pub trait Flow: Send + Sync {
@@ -94,6 +97,10 @@ impl Socket {
 
     /// What a look at the socket finds, without waiting: Some(0) at its end.
     fn peek(&self) -> Option<usize> {
+        // Mostly there is nothing, and this is what costs least.
+        if !sys::wait_for_input(&[self.stream.as_fd()], Duration::ZERO)[0] {
+            return None;
+        }
         self.stream.set_nonblocking(true).ok()?;
         let found = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).ok()?;

@@ -30,6 +30,10 @@ use crate::wire::{Channel, Wire};
 /// How much is read at once while a head is awaited that will lend its body.
 const HEAD_READ: usize = 8 << 10;
 
+/// The last piece of a block, before which it is looked whether the server has
+/// answered already.
+pub(crate) const LAST: usize = 64 << 10;
+
 /// After how long without use a server may be tired of a connection.
 const STALE: Duration = Duration::from_secs(1);
 
@@ -46,6 +50,9 @@ pub struct Shared {
     /// The request goes over a connection that has been idle for a while, and
     /// nothing of an answer has come.
     pub stale: AtomicBool,
+    /// The answer began before the whole request was sent, or put an end to
+    /// the sending.
+    pub early: AtomicBool,
     /// Connections made before this counter moved are not used again.
     pub generation: AtomicU64,
 }
@@ -104,6 +111,7 @@ impl<In: Transport> Connector<In> for Dialer {
             generation: self.shared.generation.load(Ordering::Relaxed),
             lent: Arc::default(),
             write_failed: false,
+            interrupted: false,
             heard: None,
         })))
     }
@@ -147,6 +155,9 @@ pub struct Connection {
     generation: u64,
     lent: Arc<AtomicU8>,
     write_failed: bool,
+    /// Something came before the last piece of a block was sent; what it is
+    /// shows when it is read.
+    interrupted: bool,
     /// When something was last received.
     heard: Option<Instant>,
 }
@@ -209,7 +220,8 @@ impl Transport for Connection {
             None => wire.push(output, limit),
             Some((block, length)) => with_length(output, length)
                 .and_then(|head| wire.push(&head, limit))
-                .and_then(|()| wire.push(&block.bytes()[..length], limit)),
+                .and_then(|()| push_block(&mut wire, &block.bytes()[..length], limit))
+                .map(|interrupted| self.interrupted = interrupted),
         };
         let Err(e) = pushed else {
             return Ok(());
@@ -218,7 +230,10 @@ impl Transport for Connection {
         let timed_out = e.kind() == io::ErrorKind::TimedOut;
         self.write_failed = is_closed(&e) || (timed_out && wire.has_input());
         match self.write_failed {
-            true => Ok(()),
+            true => {
+                self.shared.early.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             false if timed_out => Err(Error::Timeout(timeout.reason)),
             false => Err(e.into()),
         }
@@ -246,6 +261,9 @@ impl Transport for Connection {
             }
             result => result?,
         };
+        if std::mem::take(&mut self.interrupted) && !is_interim(&space[..n]) {
+            self.shared.early.store(true, Ordering::Relaxed);
+        }
         // A head that comes in several reads is not worth the trouble.
         if lend && had == 0 {
             let mut input = space[..n].to_vec();
@@ -320,6 +338,21 @@ impl Drop for Loan {
         let state = if self.left == 0 { SETTLED } else { SPOILT };
         self.lent.store(state, Ordering::Relaxed);
     }
+}
+
+/// Write a block. True if something could be read before its last piece was
+/// written.
+fn push_block(wire: &mut Wire, block: &[u8], limit: Option<Duration>) -> io::Result<bool> {
+    let (most, last) = block.split_at(block.len().saturating_sub(LAST));
+    wire.push(most, limit)?;
+    let interrupted = !most.is_empty() && wire.has_input();
+    wire.push(last, limit)?;
+    Ok(interrupted)
+}
+
+/// Whether an answer that begins so says only that there is more to come.
+fn is_interim(input: &[u8]) -> bool {
+    input.starts_with(b"HTTP/1.1 1") || input.starts_with(b"HTTP/1.0 1")
 }
 
 /// The head of a request whose empty body is replaced by one of this length.
