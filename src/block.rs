@@ -15,7 +15,7 @@ use crate::error::Exit;
 use crate::http::{Answer, Payload};
 use crate::key;
 use crate::manifest::BlockRef;
-use crate::s3::{Call, Client, Condition, Failure, Fault, Kind, Operation, Put, error_within};
+use crate::s3::{Call, Client, Failure, Fault, Kind, Operation, Put, Refusal, Sizes, error_within};
 
 /// Store the first `length` bytes of a block. Storing it again does no harm:
 /// the key says what is in it.
@@ -26,13 +26,9 @@ pub fn store(
     length: usize,
     sha256: key::Sha256,
 ) -> std::result::Result<(), Failure> {
-    client.run(&mut Put {
-        key,
-        kind: Kind::Block,
-        body: Payload::Block(block, length),
-        sha256: Some(sha256),
-        condition: Condition::None,
-    })
+    let body = Payload::Block(block, length);
+    client.run(&mut Put::hashed(key, Kind::Block, body, sha256))?;
+    Ok(())
 }
 
 /// Fetch a block into the beginning of `buffer`, whole and verified.
@@ -42,14 +38,15 @@ pub fn fetch(
     block: &BlockRef,
     buffer: &mut [u8],
 ) -> std::result::Result<(), Failure> {
-    client.run(&mut Fetch {
+    let mut fetch = Fetch {
         key,
         buffer: &mut buffer[..block.length as usize],
         have: 0,
         hashed: 0,
         hasher: Sha256::new(),
         sha256: block.sha256,
-    })
+    };
+    client.find(&mut fetch)
 }
 
 /// GetObject of a block, continued with Range after a failure.
@@ -68,36 +65,53 @@ impl Fetch<'_> {
         self.hasher.reset();
     }
 
-    fn wrong(&mut self, why: impl std::fmt::Display) -> Fault {
+    /// A fault of the way, after which nothing that came is kept.
+    fn broken(&mut self, why: &str) -> Fault {
         self.start_over();
-        Fault::wrong(Exit::Data, why)
+        Fault::broken(why)
+    }
+
+    /// An object of another length than the block has, where that is told.
+    fn other_length(&mut self, came: Option<u64>) -> Fault {
+        self.start_over();
+        let want = self.buffer.len() as u64;
+        let why = match came {
+            Some(came) => format!("{came} bytes came, not {want}"),
+            None => format!("more than {want} bytes came"),
+        };
+        let want = Some(want);
+        Fault::wrong(Exit::Data, why, Sizes { came, want })
     }
 
     /// Where this answer's body belongs: some servers answer a Range with
     /// status 200, others ignore it, so Content-Range decides.
     fn place(&mut self, answer: &Answer) -> std::result::Result<(), Fault> {
         let total = self.buffer.len() as u64;
-        match answer.header("content-range").map(parse_range) {
+        let ranged = match answer.header("content-range").map(parse_range) {
             Some(Some((first, size))) => {
                 if size.is_some_and(|size| size != total) {
-                    let size = size.unwrap_or_default();
-                    return Err(self.wrong(format!("{size} bytes long, not {total}")));
+                    return Err(self.other_length(size));
                 }
                 if first != self.have as u64 {
-                    return Err(self.wrong("the server sent another range than was asked for"));
+                    return Err(self.broken("the server sent another range than was asked for"));
                 }
+                true
             }
-            Some(None) => return Err(self.wrong("the server sent a range that makes no sense")),
+            Some(None) => return Err(self.broken("the server sent a range that makes no sense")),
             None if answer.status == 206 && self.have > 0 => {
-                return Err(self.wrong("the server did not say which range it sent"));
+                return Err(self.broken("the server did not say which range it sent"));
             }
-            None => self.start_over(),
-        }
+            None => {
+                self.start_over();
+                false
+            }
+        };
         let rest = total - self.have as u64;
         match answer.length() {
-            Some(length) if length != rest => {
-                Err(self.wrong(format!("{length} bytes were sent, not {rest}")))
+            Some(length) if length != rest && ranged => {
+                Err(self.broken("the server sent another range than was asked for"))
             }
+            Some(length) if length != rest => Err(self.other_length(Some(length))),
             _ => Ok(()),
         }
     }
@@ -116,17 +130,26 @@ impl Operation for Fetch<'_> {
         call
     }
 
+    /// A range that cannot be had: what came before was of another object.
+    fn refused(&mut self, refusal: &Refusal) {
+        if refusal.status == 416 {
+            self.start_over();
+        }
+    }
+
     fn take(&mut self, mut answer: Answer) -> std::result::Result<(), Fault> {
         if let Err(wrong) = self.place(&answer) {
             return Err(error_within(&mut answer).unwrap_or(wrong));
         }
+        let announced = answer.length().is_some();
         while self.have < self.buffer.len() {
             let end = self.buffer.len().min(self.hashed + PIECE);
             match answer
                 .read(&mut self.buffer[self.have..end])
                 .map_err(Fault::broken)?
             {
-                0 => return Err(Fault::broken("the answer broke off")),
+                0 if announced => return Err(Fault::broken("the answer broke off")),
+                0 => return Err(self.other_length(Some(self.have as u64))),
                 n => self.have += n,
             }
             if self.have == end {
@@ -134,14 +157,20 @@ impl Operation for Fetch<'_> {
                 self.hashed = end;
             }
         }
-        // Reading to the end is what gives the connection back, too.
-        let more = answer.read(&mut [0]).map_err(Fault::broken)? > 0;
+        // Reading to the end is what gives the connection back. An end that does
+        // not come is no fault of the data, which is all there.
+        let more = answer.read(&mut [0]).is_ok_and(|n| n > 0);
         let found: key::Sha256 = self.hasher.finalize_reset().into();
         (self.have, self.hashed) = (0, 0);
-        match found == self.sha256 && !more {
-            true => Ok(()),
-            false => Err(self.wrong("the data is not what was stored: wrong SHA-256")),
+        if more {
+            return Err(self.other_length(None));
         }
+        if found == self.sha256 {
+            return Ok(());
+        }
+        let came = Some(self.buffer.len() as u64);
+        let why = "the data is not what was stored: wrong SHA-256";
+        Err(Fault::wrong(Exit::Data, why, Sizes { came, want: came }))
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::cli::Command;
 use crate::crypt::Encryption;
 use crate::key::{Name, UploadId};
-use crate::s3::{Addressing, Headers};
+use crate::s3::{Addressing, Headers, Known};
 use crate::sign::{Credentials, Version};
 
 /// Settings, resolved.
@@ -54,10 +54,8 @@ pub struct Brief {
     pub ca_file: Option<String>,
     /// What keys begin with.
     pub prefix: String,
-    /// The time to sign with, less the local clock's, in seconds.
-    pub skew: i64,
-    /// Send a Content-MD5 with every body.
-    pub md5: bool,
+    /// What was found out about the service.
+    pub known: Known,
     /// What is worked on; none until a transfer begins.
     pub task: Option<Task>,
 }
@@ -174,8 +172,10 @@ impl Brief {
         w.put("timeout", self.timeout.as_millis());
         w.option("ca-file", self.ca_file.as_ref());
         w.put("prefix", &self.prefix);
-        w.put("skew", self.skew);
-        w.flag("md5", self.md5);
+        w.put("skew", self.known.skew);
+        w.flag("md5", self.known.md5);
+        w.flag("no-etags", self.known.no_etags);
+        w.flag("bare-etags", self.known.bare_etags);
         if let Some(task) = &self.task {
             w.put("name", &task.name);
             w.put("upload", task.upload.as_str());
@@ -223,8 +223,12 @@ impl Brief {
             timeout: r.time("timeout")?,
             ca_file: r.text("ca-file"),
             prefix: r.text("prefix")?,
-            skew: r.number("skew")?,
-            md5: r.flag("md5"),
+            known: Known {
+                skew: r.number("skew")?,
+                md5: r.flag("md5"),
+                no_etags: r.flag("no-etags"),
+                bare_etags: r.flag("bare-etags"),
+            },
             task: task(),
         })
     }
@@ -260,8 +264,12 @@ pub(crate) mod tests {
             timeout: Duration::from_millis(1500),
             ca_file: Some("/a b".into()),
             prefix: String::new(),
-            skew: -3600,
-            md5: true,
+            known: Known {
+                skew: -3600,
+                md5: true,
+                no_etags: true,
+                bare_etags: true,
+            },
             task: Some(Task {
                 name: "a_2Fb".into(),
                 upload: UploadId::new(Utc(0), [7; 8]),
@@ -293,7 +301,7 @@ pub(crate) mod tests {
             ca_file: None,
             verbose: false,
             renewable: false,
-            md5: false,
+            known: Known::default(),
             task: None,
             ..full
         };

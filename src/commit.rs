@@ -6,15 +6,15 @@
 
 use crate::error::{Error, Exit, Result};
 use crate::key::{Keys, Name, UploadId};
-use crate::manifest::{MANIFEST_LIMIT, Manifest};
-use crate::s3::{Client, Condition, Failure, Get, Kind, Put, backoff};
+use crate::manifest::{MANIFEST_LIMIT, Manifest, Record};
+use crate::record;
+use crate::s3::{
+    Client, Condition, Failure, Fault, Get, Glance, Halt, Kind, Put, Sight, Trial, backoff,
+};
 use crate::sys;
 
 /// How often a manifest that a server took but does not show is sent again.
 const UNSEEN_LIMIT: u32 = 8;
-
-/// How often an object that makes no sense is read.
-pub const READINGS: u32 = 3;
 
 /// What a look at a stream's manifest found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub enum Head {
     Absent,
     /// We may not know: S3 answers 403 for a missing key to who may not list.
     Unknown,
-    /// There is one, under this ETag, that makes no sense for this reason.
-    Damaged(Option<String>, String),
+    /// There is one that makes no sense, for this reason. HEAD has shown it too,
+    /// of the same length; if not (None), it may be no object of the store's.
+    Damaged(Option<Sight>, String),
     /// This upload, under this ETag.
     Present(Box<Manifest>, Option<String>),
 }
@@ -42,86 +43,246 @@ impl Head {
 /// Look at a stream's manifest.
 pub fn look(client: &mut Client, keys: &Keys, name: &Name) -> Result<Head> {
     let key = keys.manifest(name);
-    let mut reading = 1;
-    let (manifest, etag) = loop {
-        let small = match client.run(&mut Get::new(&key, Kind::Manifest, MANIFEST_LIMIT)) {
-            Ok(small) => small,
-            Err(f) => return nothing_read(f),
-        };
-        match Manifest::parse(&small.body) {
-            Ok(manifest) => break (manifest, small.etag),
-            // It may have been damaged on its way.
-            Err(_) if reading < READINGS => reading += 1,
-            Err(why) => return Ok(Head::Damaged(small.etag, format!("bad manifest: {why}"))),
+    let parse = |body: &[u8]| {
+        let manifest = Manifest::parse(body)?;
+        if manifest.name == *name {
+            Ok(manifest)
+        } else {
+            Err("it belongs to another stream".to_string())
         }
     };
-    if manifest.name != *name {
-        let why = "this manifest belongs to another stream";
-        return Ok(Head::Damaged(etag, why.into()));
+    let mut get = Get::text(&key, Kind::Manifest, MANIFEST_LIMIT, "manifest", parse);
+    match client.run(&mut get) {
+        Ok(got) => Ok(Head::Present(Box::new(got.value), got.etag)),
+        Err(failure) => nothing_read(client, &key, failure),
     }
-    Ok(Head::Present(Box::new(manifest), etag))
 }
 
-fn nothing_read(failure: Failure) -> Result<Head> {
+fn nothing_read(client: &mut Client, key: &str, failure: Failure) -> Result<Head> {
     match failure.refusal {
         Some(r) if r.no_such_key() => Ok(Head::Absent),
         Some(r) if r.status == 403 && r.code == "AccessDenied" => Ok(Head::Unknown),
-        // Too large, for one.
         None if failure.error.exit() == Exit::Data => {
-            Ok(Head::Damaged(None, failure.error.why().to_string()))
+            let sight = client.run(&mut Glance::at(key, Kind::Manifest)).ok();
+            // A page has no ETag, where objects have one.
+            let has_etag = |s: &Sight| s.etag.is_some() || client.known().no_etags;
+            let shown = |s: &Sight| s.length.is_some() && s.length == failure.came;
+            let sight = sight.filter(|s| shown(s) && has_etag(s));
+            Ok(Head::Damaged(sight, failure.error.why().to_string()))
         }
         _ => Err(failure.error),
     }
 }
 
 /// Put the manifest in place of what was `seen`, and see it there. `force` says
-/// that an older stream may be replaced of which we could not know.
+/// that an older stream may be replaced of which we could not know. Each attempt
+/// begins with a look at `record`: it must be ours still, since whoever removes
+/// an upload removes that first.
 ///
-/// 75 if another upload was committed meanwhile, 73 if the stream turns out to
-/// exist, 69 'commit unknown' if the service does not answer.
+/// 75 if another upload was committed meanwhile or ours was removed, 73 if the
+/// stream turns out to exist, 69 'commit unknown' if the service does not answer.
 pub fn commit(
     client: &mut Client,
     keys: &Keys,
     manifest: &Manifest,
+    record: &Record,
     seen: Head,
     force: bool,
-) -> Result<()> {
-    let text = manifest.to_text();
+) -> std::result::Result<(), Uncommitted> {
     let key = keys.manifest(&manifest.name);
+    let text = manifest.to_text();
     // Where reading was never allowed, waiting for it leads nowhere.
     client.set_underway(seen != Head::Unknown);
-    // Not every store honours a condition: all that it has is this look.
-    let found = look(client, keys, &manifest.name)?;
-    let mut seen = unchanged(client, &key, manifest, seen, found, force)?;
-    let mut conditional = true;
-    for attempt in 0..UNSEEN_LIMIT {
-        let sent = send(client, keys, manifest, &text, &seen, conditional);
-        let Some(found) = seen_after(client, keys, manifest, &sent)? else {
-            return Ok(());
-        };
-        let damaged = matches!(found, Head::Damaged(..));
-        seen =
-            unchanged(client, &key, manifest, seen, found, force).map_err(|e| match damaged {
-                true => Error::new(e.exit(), "commit unknown", e),
-                false => e,
-            })?;
-        if let Err(failure) = sent {
-            match failure.status() {
-                Some(501) if conditional => conditional = false,
-                Some(409 | 412) => {}
-                Some(_) => return Err(failure.error),
-                // Nobody knows what becomes of a request without an answer.
-                None => return Err(failure.error.also("not seen yet: commit unknown")),
+    warn_of_no_etag(client, &key, &seen);
+    let mut commit = Commit {
+        keys,
+        manifest,
+        key: &key,
+        text: &text,
+        force,
+        seen,
+        trial: Trial::default(),
+        conditional: true,
+        sent: false,
+        unheard: false,
+        answered: 0,
+    };
+    let result = commit.run(client, record);
+    result.map_err(|error| Uncommitted {
+        sent: commit.sent,
+        error,
+    })
+}
+
+/// No commit was seen.
+pub struct Uncommitted {
+    /// The manifest was sent, so that it may stand there all the same.
+    pub sent: bool,
+    /// Why.
+    pub error: Error,
+}
+
+/// A commit under way.
+struct Commit<'a> {
+    keys: &'a Keys,
+    manifest: &'a Manifest,
+    key: &'a str,
+    text: &'a str,
+    force: bool,
+    /// What our manifest is to replace.
+    seen: Head,
+    trial: Trial,
+    /// The service is not known to refuse conditions.
+    conditional: bool,
+    /// There was an attempt.
+    sent: bool,
+    /// An attempt may have been carried out that was not seen.
+    unheard: bool,
+    /// How many attempts were answered, and nothing was to be seen of them.
+    answered: u32,
+}
+
+impl Commit<'_> {
+    fn run(&mut self, client: &mut Client, record: &Record) -> Result<()> {
+        while self.answered < UNSEEN_LIMIT {
+            record::check(client, self.keys, record, self.so_far())?;
+            client.progress().check()?;
+            if self.attempt(client)? {
+                return Ok(());
             }
         }
-        client
-            .progress()
-            .wait(backoff(attempt, sys::chance(), None));
-        let checked = client.progress().check();
-        checked.map_err(|e| e.also("not seen yet: commit unknown"))?;
+        let why = if self.unheard {
+            "the server says that it was stored, but does not show it: commit unknown"
+        } else {
+            "the service refuses a condition that holds: nothing was committed"
+        };
+        Err(client.error(Exit::Unavailable, Some(self.key), why))
     }
-    let why = "the server says that it was stored, but does not show it: commit unknown";
-    Err(client.error(Exit::Unavailable, Some(&key), why))
+
+    /// What is known of the commit, for an error.
+    fn so_far(&self) -> &'static str {
+        if self.unheard {
+            "the commit was not seen"
+        } else {
+            "nothing was committed"
+        }
+    }
+
+    /// Look, PUT once, and look again; true if our manifest is seen. A PUT is
+    /// never repeated without these looks: its stream may have been deleted
+    /// meanwhile, and must not come back without its blocks.
+    fn attempt(&mut self, client: &mut Client) -> Result<bool> {
+        // Not every store honours a condition: all that it has is this look.
+        let found = look(client, self.keys, &self.manifest.name);
+        let found = found.map_err(|e| self.doubtful(e))?;
+        if self.is_ours(&found) {
+            return Ok(true);
+        }
+        self.note(client, found)?;
+        let sent = self.send(client);
+        self.unheard |= may_be_carried_out(&sent) || self.trial.is_unheard();
+        let Some(found) = seen_after(client, self.keys, self.manifest, &sent)? else {
+            return Ok(true);
+        };
+        let untouched = found == self.seen;
+        self.note(client, found)?;
+        match sent {
+            Err(Halt::Passing(fault)) => {
+                let pause = client.pause(&mut self.trial, &fault, Some(self.key));
+                pause.map_err(|f| self.unseen(f.error))?;
+                return Ok(false);
+            }
+            Err(Halt::Final(failure)) => self.judge(client, *failure, untouched)?,
+            Ok(_) => {}
+        }
+        self.answered += 1;
+        let progress = client.progress();
+        progress.wait(backoff(self.answered, sys::chance(), None));
+        progress.check().map_err(|e| self.unseen(e))?;
+        Ok(false)
+    }
+
+    fn is_ours(&self, found: &Head) -> bool {
+        matches!(found, Head::Present(found, _) if **found == *self.manifest)
+    }
+
+    /// What was found is what the next attempt replaces, if that may be.
+    fn note(&mut self, client: &Client, found: Head) -> Result<()> {
+        let damaged = matches!(found, Head::Damaged(..));
+        let seen = std::mem::replace(&mut self.seen, Head::Unknown);
+        let next = unchanged(client, self.key, self.manifest, seen, found, self.force);
+        self.seen = next.map_err(|e| if damaged { self.doubtful(e) } else { e })?;
+        Ok(())
+    }
+
+    /// A look that failed, or found what makes no sense.
+    fn doubtful(&self, e: Error) -> Error {
+        if self.unheard {
+            Error::new(e.exit(), "commit unknown", e)
+        } else {
+            e
+        }
+    }
+
+    /// The end of trying, after looks that did not show our manifest.
+    fn unseen(&self, e: Error) -> Error {
+        if self.unheard {
+            e.also("not seen yet: commit unknown")
+        } else {
+            e
+        }
+    }
+
+    /// What a final answer means after which our manifest is not to be seen. It
+    /// was `untouched`: what the condition named is there still.
+    fn judge(&mut self, client: &mut Client, failure: Failure, untouched: bool) -> Result<()> {
+        match failure.status() {
+            Some(501) if self.conditional => self.conditional = false,
+            // The service compares ETags in another way than we gave it.
+            Some(412) if untouched => client.toggle_etag_quotes(),
+            // It was deleted meanwhile, or it may have been.
+            Some(404) if failure.no_such_key() => {}
+            Some(409 | 412) => {}
+            _ => return Err(self.unseen(failure.error)),
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, client: &mut Client) -> std::result::Result<Option<String>, Halt> {
+        self.sent = true;
+        let etag = match &self.seen {
+            Head::Present(_, etag) => etag.as_deref(),
+            Head::Damaged(sight, _) => sight.as_ref().and_then(|sight| sight.etag.as_deref()),
+            Head::Absent | Head::Unknown => None,
+        };
+        let mut put = Put::new(self.key, Kind::Manifest, self.text.as_bytes());
+        put.condition = match (&self.seen, etag) {
+            _ if !self.conditional => Condition::None,
+            (Head::Absent | Head::Unknown, _) => Condition::Absent,
+            (_, Some(etag)) => Condition::Unchanged(etag),
+            (_, None) => Condition::None,
+        };
+        client.step(&mut put, &mut self.trial)
+    }
+}
+
+/// Whether the service may have stored what was sent, though it is not seen. An
+/// answer that refuses it says that it has not.
+fn may_be_carried_out(sent: &std::result::Result<Option<String>, Halt>) -> bool {
+    match sent {
+        Ok(_) => true,
+        Err(Halt::Passing(Fault::Refused(r))) => !matches!(r.status, 300..=499),
+        Err(Halt::Passing(_)) => true,
+        Err(Halt::Final(failure)) => failure.refusal.is_none(),
+    }
+}
+
+fn warn_of_no_etag(client: &Client, key: &str, seen: &Head) {
+    if let Head::Present(_, None) = seen {
+        let why = "the manifest has no ETag: it is replaced without a condition";
+        let warning = client.error(Exit::Data, Some(key), why);
+        client.progress().warn(&warning.to_string());
+    }
 }
 
 /// What our commit is to replace: what was found, if that is what was seen.
@@ -154,35 +315,19 @@ fn unchanged(
     }
 }
 
-fn send(
-    client: &mut Client,
-    keys: &Keys,
-    manifest: &Manifest,
-    text: &str,
-    seen: &Head,
-    conditional: bool,
-) -> std::result::Result<(), Failure> {
-    let condition = match seen {
-        _ if !conditional => Condition::None,
-        Head::Present(_, Some(etag)) | Head::Damaged(Some(etag), _) => Condition::Unchanged(etag),
-        Head::Present(_, None) | Head::Damaged(None, _) => Condition::None,
-        _ => Condition::Absent,
-    };
-    let key = keys.manifest(&manifest.name);
-    let mut put = Put::new(&key, Kind::Manifest, text.as_bytes());
-    put.condition = condition;
-    client.run(&mut put)
-}
-
 /// None if our manifest is the one that stands; else what was found.
 fn seen_after(
     client: &mut Client,
     keys: &Keys,
     manifest: &Manifest,
-    sent: &std::result::Result<(), Failure>,
+    sent: &std::result::Result<Option<String>, Halt>,
 ) -> Result<Option<Head>> {
-    let stopped = matches!(sent, Err(f) if matches!(f.error.exit(), Exit::Signal(_)));
-    if stopped {
+    let failure = match sent {
+        Err(Halt::Final(failure)) => Some(failure),
+        _ => None,
+    };
+    let stopped = failure.filter(|f| matches!(f.error.exit(), Exit::Signal(_)));
+    if stopped.is_some() {
         // The request may have been carried out: one look, then we stop.
         sys::ignore_stop();
         client.be_brief();
@@ -190,11 +335,8 @@ fn seen_after(
     let found = look(client, keys, &manifest.name)
         .map_err(|e| Error::new(e.exit(), "commit unknown", e))?;
     match found {
-        Head::Present(found, _) if *found == *manifest => {
-            sys::ignore_stop();
-            Ok(None)
-        }
-        Head::Unknown if matches!(sent, Err(f) if f.status() == Some(412)) => {
+        Head::Present(found, _) if *found == *manifest => Ok(None),
+        Head::Unknown if failure.is_some_and(|f| f.status() == Some(412)) => {
             let why = "this stream exists already, and may not be read (403)";
             Err(client.error(Exit::Exists, Some(&keys.manifest(&manifest.name)), why))
         }
@@ -202,11 +344,10 @@ fn seen_after(
             let why = "stored, but it may not be read back (403): commit unknown";
             Err(client.error(Exit::Denied, Some(&keys.manifest(&manifest.name)), why))
         }
-        // What was sent may still be on its way to the store.
-        _ if stopped => Err(match sent {
-            Err(f) => f.error.clone().also("during the commit: commit unknown"),
-            Ok(()) => client.error(Exit::Internal, None, "stopped without a signal"),
-        }),
-        found => Ok(Some(found)),
+        found => match stopped {
+            // What was sent may still be on its way to the store.
+            Some(f) => Err(f.error.clone().also("during the commit: commit unknown")),
+            None => Ok(Some(found)),
+        },
     }
 }

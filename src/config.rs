@@ -15,7 +15,7 @@ use crate::http::{Http, Settings};
 use crate::key::{Keys, Name};
 use crate::manifest::INDEX_BLOCKS;
 use crate::progress::{Progress, Wanted};
-use crate::s3::{Client, Endpoint, Headers, Reload, Setup, check_bucket};
+use crate::s3::{Client, Endpoint, Headers, Known, Reload, Setup, check_bucket};
 use crate::seal::Keyring;
 use crate::sys;
 
@@ -110,8 +110,7 @@ pub fn open(options: &Options) -> Result<Session> {
         ca_file: options.ca_file.clone().or(found.ca_bundle),
         prefix,
         url: options.endpoint.clone().or(found.endpoint),
-        skew: 0,
-        md5: false,
+        known: Known::default(),
         task: None,
     };
     let reload = Box::new(move || {
@@ -188,7 +187,7 @@ pub fn client(brief: &Brief, reload: Reload, progress: Arc<Progress>) -> Result<
         retries: brief.retries,
         progress,
     });
-    client.mend_as(brief.skew, brief.md5);
+    client.set_known(brief.known);
     Ok(client)
 }
 

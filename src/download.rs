@@ -112,9 +112,19 @@ pub fn download(
         let progress = client.progress();
         sink.finish(|| progress.check())
     });
+    let done = done.and_then(|()| all_written(name, wanted.end - wanted.start, written));
     done.map_err(|e| so_far(client, name, e, wanted.start, written, !filter.is_empty()))?;
     client.progress().finish();
     Ok(())
+}
+
+/// Exit status 0 is computed: as many bytes were written as were wanted.
+fn all_written(name: &Name, wanted: u64, written: u64) -> Result<()> {
+    if written == wanted {
+        return Ok(());
+    }
+    let why = format!("{wanted} bytes were wanted");
+    Err(Error::new(Exit::Internal, name.printable(), why))
 }
 
 /// A stream of version 2: what came of it, and how many bytes were written.

@@ -6,12 +6,10 @@
 
 use std::ops::Range;
 
-use sha2::{Digest, Sha256};
-
-use crate::commit::{self, Head, READINGS};
+use crate::commit::{self, Head};
 use crate::error::{Error, Exit, Result};
 use crate::key::Keys;
-use crate::manifest::{BlockRef, INDEX_LIMIT, IndexRef, Manifest, parse_index};
+use crate::manifest::{BlockRef, IndexRef, Manifest, index_length, parse_index};
 use crate::s3::{Client, Get, Kind};
 
 /// Read the indexes that list bytes of `wanted`, one after the other, and hand
@@ -46,17 +44,12 @@ fn read_index(
     last: bool,
 ) -> Result<Vec<BlockRef>> {
     let key = keys.index(&manifest.name, &manifest.upload, number, &index.sha256);
-    for _ in 0..READINGS {
-        let got = client.run(&mut Get::new(&key, Kind::Index, INDEX_LIMIT));
-        let small = got.map_err(|f| lost(client, keys, manifest, f.no_such_key(), f.error))?;
-        let found: crate::key::Sha256 = Sha256::digest(&small.body).into();
-        if found == index.sha256 {
-            return parse_index(&small.body, index, first, manifest.blocksize, last)
-                .map_err(|why| client.error(Exit::Data, Some(&key), format!("bad index: {why}")));
-        }
-    }
-    let why = "the data is not what was stored: wrong SHA-256";
-    Err(client.error(Exit::Data, Some(&key), why))
+    let length = index_length(index, first, manifest.blocksize);
+    let mut get = Get::hashed(&key, Kind::Index, length, index.sha256);
+    let got = client.find(&mut get);
+    let text = got.map_err(|f| lost(client, keys, manifest, f.no_such_key(), f.error))?;
+    parse_index(&text.value, index, first, manifest.blocksize, last)
+        .map_err(|why| client.error(Exit::Data, Some(&key), format!("bad index: {why}")))
 }
 
 /// What reading an object of a stream failed with. One that the manifest names
@@ -74,7 +67,8 @@ pub fn lost(
     }
     match commit::look(client, keys, &manifest.name) {
         Err(e) => e,
-        Ok(Head::Present(now, _)) if now.upload == manifest.upload => {
+        // The whole of it: an upload may be resumed and committed with other data.
+        Ok(Head::Present(now, _)) if *now == *manifest => {
             let why = "404: missing from a committed stream";
             Error::new(Exit::Data, error.what(), why)
         }

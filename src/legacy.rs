@@ -16,7 +16,7 @@ use md5::{Digest, Md5};
 use crate::error::{Exit, Result};
 use crate::http::Answer;
 use crate::key::Name;
-use crate::s3::{Call, Client, Fault, Kind, Operation};
+use crate::s3::{Call, Client, Fault, Kind, Operation, Sizes};
 use crate::time::Utc;
 use crate::uri;
 
@@ -42,22 +42,33 @@ fn block_prefix(name: &Name) -> String {
     format!("stream.{}.block.", BASE64.encode(name.text()))
 }
 
-/// HeadObject of a stream's info object: its creation time.
-struct Head<'a>(&'a str);
+/// GetObject of a stream's info object, which is empty: its creation time. HEAD
+/// would do, but a 404 without a body does not say whose it is.
+struct Info<'a>(&'a str);
 
 // Kind::Other: the user's headers for objects, such as a customer's key, are
 // not for what the Java program stored.
-impl Operation for Head<'_> {
+impl Operation for Info<'_> {
     type Out = Option<Utc>;
 
     fn call(&self) -> Call<'_> {
-        Call::new("HEAD", Some(self.0), Kind::Other)
+        Call::new("GET", Some(self.0), Kind::Other)
     }
 
-    fn take(&mut self, answer: Answer) -> std::result::Result<Option<Utc>, Fault> {
+    fn take(&mut self, mut answer: Answer) -> std::result::Result<Option<Utc>, Fault> {
+        let body = answer.read_bounded(0).map_err(Fault::broken)?;
+        let came = Some(answer.length().unwrap_or(body.len() as u64));
+        let (exit, want) = (Exit::Data, Some(0));
+        if answer.status != 200 || !body.is_empty() {
+            let why = format!("not a stream of version 1: status {}", answer.status);
+            return Err(Fault::Foreign { why, exit, came });
+        }
         match answer.header("x-amz-meta-version") {
             None | Some("1") => {}
-            Some(_) => return Err(Fault::wrong(Exit::Data, "not a stream of version 1")),
+            Some(_) => {
+                let why = "not a stream of version 1";
+                return Err(Fault::wrong(exit, why, Sizes { came, want }));
+            }
         }
         let milliseconds = answer.header("x-amz-meta-ctime");
         let time = milliseconds.and_then(|ms| ms.trim().parse::<i64>().ok());
@@ -67,7 +78,7 @@ impl Operation for Head<'_> {
 
 /// Whether there is a stream of this name; None where we may not know.
 pub fn exists(client: &mut Client, name: &Name) -> Result<Option<bool>> {
-    match client.run(&mut Head(&info_key(name))) {
+    match client.run(&mut Info(&info_key(name))) {
         Ok(_) => Ok(Some(true)),
         Err(f) if f.no_such_key() => Ok(Some(false)),
         Err(f) if f.status() == Some(403) => Ok(None),
@@ -78,7 +89,7 @@ pub fn exists(client: &mut Client, name: &Name) -> Result<Option<bool>> {
 /// Look a stream up. None if there is none. 65 if a block is missing.
 pub fn open(client: &mut Client, name: &Name) -> Result<Option<Old>> {
     let key = info_key(name);
-    let created = match client.run(&mut Head(&key)) {
+    let created = match client.run(&mut Info(&key)) {
         Ok(created) => created,
         // Whoever may not look there has no such streams to care for.
         Err(f) if f.no_such_key() || f.status() == Some(403) => return Ok(None),
@@ -194,9 +205,10 @@ impl Operation for Fetch<'_> {
 
     fn take(&mut self, mut answer: Answer) -> std::result::Result<Vec<u8>, Fault> {
         let md5 = md5_of(&answer);
-        let announced = answer.length().unwrap_or(self.size as u64);
-        if announced != self.size as u64 {
-            return Err(Fault::wrong(Exit::Data, "its size is not the one listed"));
+        let (came, want) = (answer.length(), Some(self.size as u64));
+        if came.is_some() && came != want {
+            let why = "its size is not the one listed";
+            return Err(Fault::wrong(Exit::Data, why, Sizes { came, want }));
         }
         let mut bytes = Vec::with_capacity(self.size + 1);
         let mut body = (&mut answer).take(self.size as u64 + 1);
@@ -204,11 +216,15 @@ impl Operation for Fetch<'_> {
         if bytes.len() < self.size {
             return Err(Fault::broken("the answer broke off"));
         }
-        let differs = md5.is_some_and(|md5| md5[..] != Md5::digest(&bytes)[..]);
-        match differs || bytes.len() > self.size {
-            true => Err(Fault::wrong(Exit::Data, "the data does not match its ETag")),
-            false => Ok(bytes),
+        if bytes.len() > self.size {
+            let why = "its size is not the one listed";
+            return Err(Fault::wrong(Exit::Data, why, Sizes { came: None, want }));
         }
+        if md5.is_some_and(|md5| md5[..] != Md5::digest(&bytes)[..]) {
+            let why = "the data does not match its ETag";
+            return Err(Fault::wrong(Exit::Data, why, Sizes { came: want, want }));
+        }
+        Ok(bytes)
     }
 }
 

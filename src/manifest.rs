@@ -148,10 +148,14 @@ impl Manifest {
         let (mut blocks, mut bytes) = (0u64, 0u64);
         while let Some(line) = lines.take_if("index")? {
             let index = index_ref(line).ok_or_else(|| lines.bad("index"))?;
-            let fits = blocks
-                .checked_add(index.blocks)
-                .and_then(|sum| sum.checked_mul(blocksize))
-                .is_some_and(|most| most >= bytes + index.bytes);
+            // Nothing but the stream's last block is short. So no index can say
+            // that there is less in its blocks than they hold.
+            let full = index.blocks * blocksize;
+            let before = blocks.checked_mul(blocksize);
+            let fits = before == Some(bytes)
+                && index.bytes <= full
+                && index.bytes > full - blocksize
+                && bytes.checked_add(full).is_some();
             if !fits {
                 return Err(lines.bad("index"));
             }
@@ -197,6 +201,20 @@ pub fn index_line(block: &BlockRef) -> String {
         sha256,
     } = block;
     format!("{number:010} {length} {}\n", uri::hex(sha256))
+}
+
+/// How long the text of an index is, in bytes, whose blocks begin with number
+/// `first` and fill what the manifest says: it follows from that alone.
+pub fn index_length(index: &IndexRef, first: u64, blocksize: u64) -> usize {
+    let digits = |n: u64| n.to_string().len();
+    let rest = index.bytes - (index.blocks - 1) * blocksize;
+    let lengths = (0..index.blocks).map(|i| {
+        let last = i + 1 == index.blocks;
+        let length = digits(if last { rest } else { blocksize });
+        // Two blanks, the hash in hex, and the end of the line.
+        digits(first + i).max(10) + length + 2 + 64 + 1
+    });
+    lengths.sum()
 }
 
 /// Read an index whose blocks begin with number `first`; `last` says that it

@@ -56,6 +56,8 @@ pub struct Sending<'a> {
     /// What an earlier run has stored already.
     stored: Option<Stored>,
     books: Ledger,
+    /// Bytes that were read of the stream.
+    read: u64,
     /// Bytes before the ciphertext, once they were seen.
     header: Option<u64>,
 }
@@ -76,6 +78,7 @@ impl<'a> Sending<'a> {
             plan,
             stored,
             books: Ledger::new(plan.index_blocks),
+            read: 0,
             header: None,
         }
     }
@@ -97,10 +100,16 @@ impl<'a> Sending<'a> {
             Exit::Data => e.also("nothing was committed"),
             _ => e,
         })?;
-        match self.books.last_index() {
-            Some(index) => self.put_index(index),
-            None => Ok(()),
+        if let Some(index) = self.books.last_index() {
+            self.put_index(index)?;
         }
+        let stored = self.far().0;
+        if stored == self.read {
+            return Ok(());
+        }
+        let why = format!("{} bytes were read, and {stored} stored", self.read);
+        let what = what(self.client, &self.record.name);
+        Err(Error::new(Exit::Internal, what, why))
     }
 
     /// Bytes and blocks that are stored.
@@ -142,7 +151,8 @@ impl<'a> Sending<'a> {
             if self.far().1 == 0 && length > 0 && self.plan.encryption() == Encryption::Age {
                 self.header = Some(crypt::header_of(&block.bytes()[..length])?);
             }
-            self.check_length(self.far().0 + length as u64)?;
+            self.read += length as u64;
+            self.check_length(self.read)?;
             if length > 0 {
                 self.store(&block, length, sha256)?;
             }
@@ -230,7 +240,8 @@ impl<'a> Sending<'a> {
                 Some((_, Report::Header(length))) => self.header = Some(length),
                 Some((worker, Report::Read(length))) if turn == Some(worker) => {
                     turn = None;
-                    self.check_length(next * self.record.blocksize + length)?;
+                    self.read += length;
+                    self.check_length(self.read)?;
                     ended = length < self.record.blocksize;
                     match length {
                         0 => team.relieve(worker, self.client),

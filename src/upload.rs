@@ -81,22 +81,51 @@ pub fn upload(
     let (far, plain) = (sending.far(), sending.plain());
     let mut manifest = sending.manifest();
     sent.and_then(|()| check_size(options, client, name, plain))
+        .and_then(|()| check_books(client, &manifest, far))
         .map_err(|e| abandon(client, keys, &record, e, far, resumed))?;
     manifest.seals = seal(client, ring, &manifest).map_err(|e| stopped(client, name, e, far))?;
-    record::check(client, keys, &record, "nothing was committed")
-        .and_then(|()| client.progress().check())
-        .map_err(|e| stopped(client, name, e, far))?;
-    commit::commit(client, keys, &manifest, seen.clone(), options.force)?;
-    record::check(client, keys, &record, "run s3pipe verify").map_err(|e| match e.exit() {
-        Exit::Changed => e,
-        _ => e.also("the stream is committed, but see what s3pipe verify says"),
+    let (old, force) = (seen.clone(), options.force);
+    commit::commit(client, keys, &manifest, &record, seen, force).map_err(|e| match e.sent {
+        true => e.error,
+        false => stopped(client, name, e.error, far),
     })?;
+    last_look(client, keys, &record)?;
+    // From here on the exit status is 0, whatever comes.
+    sys::ignore_stop();
     client.progress().finish();
-    if let Err(e) = tidy(client, keys, &manifest, seen, resumed) {
+    if let Err(e) = tidy(client, keys, &manifest, old, resumed) {
         let text = format!("{e} (the stream is committed; this was left behind)");
         client.progress().warn(&text);
     }
     Ok(())
+}
+
+/// After the commit was seen: our record must be there still, or blocks may have
+/// been removed together with it.
+fn last_look(client: &mut Client, keys: &Keys, record: &Record) -> Result<()> {
+    record::check(client, keys, record, "run s3pipe verify").map_err(|e| match e.exit() {
+        Exit::Changed => e,
+        Exit::Signal(_) => {
+            let why = "the stream is committed; whether anything of it was removed \
+                meanwhile was not checked: run s3pipe verify";
+            Error::new(e.exit(), e.what(), format!("{}: {why}", e.why()))
+        }
+        _ => e.also("the stream is committed, but see what s3pipe verify says"),
+    })
+}
+
+/// What the manifest is about to name must be all that was stored.
+fn check_books(client: &Client, manifest: &Manifest, (bytes, blocks): (u64, u64)) -> Result<()> {
+    if (manifest.bytes(), manifest.blocks()) == (bytes, blocks) {
+        return Ok(());
+    }
+    let why = format!(
+        "{bytes} bytes in {blocks} blocks are stored, and {} in {} listed: not committed",
+        manifest.bytes(),
+        manifest.blocks()
+    );
+    let what = what(client, &manifest.name);
+    Err(Error::new(Exit::Internal, what, why))
 }
 
 /// A new upload, or the one to go on with and what it has stored.
@@ -111,6 +140,12 @@ fn begin(
         && let Some(record) =
             record::take_over(client, keys, name, seen.upload(), options.blocksize)?
     {
+        // Its owner may have committed it just before: find out now, and not when
+        // all is sent.
+        if commit::look(client, keys, name)?.upload() != seen.upload() {
+            let why = "another upload was committed meanwhile";
+            return Err(client.error(Exit::Changed, Some(&keys.manifest(name)), why));
+        }
         let stored = Stored::new(keys, name, &record.upload);
         return Ok((record, Some(stored)));
     }
@@ -123,9 +158,13 @@ fn begin(
 fn look(client: &mut Client, keys: &Keys, name: &Name, force: bool) -> Result<Head> {
     let head = commit::look(client, keys, name)?;
     let why = match &head {
-        Head::Damaged(_, why) if !force => {
+        Head::Damaged(sight, why) if !force || sight.is_none() => {
             let e = client.error(Exit::Data, Some(&keys.manifest(name)), why);
-            return Err(e.also("-f replaces it"));
+            // What HEAD does not show may be no object of the store's.
+            return Err(match sight {
+                Some(_) => e.also("-f replaces it"),
+                None => e,
+            });
         }
         Head::Present(..) if !force => "this stream exists already (-f replaces it)",
         Head::Absent if legacy::exists(client, name)? == Some(true) => {

@@ -56,6 +56,26 @@ pub trait Operation {
 
     /// Read the answer to a request that the server says it carried out.
     fn take(&mut self, answer: Answer) -> std::result::Result<Self::Out, Fault>;
+
+    /// Before each attempt: what is known of the service by now.
+    fn prepare(&mut self, _known: &Known) {}
+
+    /// The server refused an attempt.
+    fn refused(&mut self, _refusal: &Refusal) {}
+}
+
+/// What a run has found out about its service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The service's clock less the local one, in seconds.
+    pub skew: i64,
+    /// It wants a Content-MD5 with every body.
+    pub md5: bool,
+    /// It gives no object an ETag, so that a PUT is proved without one.
+    pub no_etags: bool,
+    /// It compares the ETag in If-Match with what stands between the quotes of
+    /// its own, as Ceph's gateway does.
+    pub bare_etags: bool,
 }
 
 /// Why a request was given up.
@@ -67,8 +87,26 @@ pub struct Failure {
     pub repeated: bool,
     /// It would have been tried again if something had been underway.
     pub early: bool,
+    /// The length, in bytes, of what came in place of the object, if something
+    /// did.
+    pub came: Option<u64>,
     /// For the user.
     pub error: Error,
+}
+
+/// Why one attempt came to nothing.
+#[derive(Debug)]
+pub enum Halt {
+    /// Another one may succeed.
+    Passing(Fault),
+    /// No other one would.
+    Final(Box<Failure>),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Halt {
+        Halt::Final(Box::new(failure))
+    }
 }
 
 impl Failure {

@@ -8,27 +8,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use md5::Md5;
-use sha2::{Digest, Sha256};
-
-use super::call::{Call, Failure, Operation};
+use super::call::{Failure, Halt, Known, Operation};
 use super::endpoint::Endpoint;
 use super::fault::{Fault, Verdict, judge};
 use super::headers::Headers;
-use super::refusal::refusal;
 use super::trial::{Limits, Trial};
 use crate::credentials::{refresh_at, retry_at};
 use crate::error::{Error, Exit, Result};
-use crate::http::{Answer, Http, Outgoing, Payload};
+use crate::http::Http;
 use crate::progress::Progress;
-use crate::sign::{self, Credentials, Version};
+use crate::sign::{Credentials, Version};
 use crate::sys;
 use crate::time::Utc;
-use crate::uri;
 
-/// How long a service that has not answered anything yet is believed to exist.
+/// How long a service that has not answered anything yet is believed to exist;
+/// how long answers that are none of S3's are waited out where nothing is at
+/// stake; and how long an object that is not what it must be is read again
+/// before it is believed that it is stored so.
 const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Gets the credentials anew, and when they expire, if that is known.
@@ -64,14 +60,17 @@ pub struct Setup {
 
 /// The client.
 pub struct Client {
-    setup: Setup,
-    /// Added to the local clock, in seconds.
-    skew: i64,
-    send_md5: bool,
+    pub(super) setup: Setup,
+    pub(super) known: Known,
+    /// The last object that turned out to be stored other than it must be. For
+    /// the next ones, three readings are enough.
+    damaged: Option<String>,
+    /// An object had an ETag.
+    pub(super) etag_seen: bool,
     /// The service's clock, and when it was read.
-    clock: Option<(Utc, Instant)>,
+    pub(super) clock: Option<(Utc, Instant)>,
     /// Whether the service has answered anything yet.
-    answered: bool,
+    pub(super) answered: bool,
     underway: bool,
     /// When the credentials expire, and when to ask for others.
     expiry: Option<(Utc, Utc)>,
@@ -82,8 +81,9 @@ impl Client {
     pub fn new(setup: Setup) -> Client {
         Client {
             setup,
-            skew: 0,
-            send_md5: false,
+            known: Known::default(),
+            damaged: None,
+            etag_seen: false,
             clock: None,
             answered: false,
             underway: false,
@@ -111,15 +111,28 @@ impl Client {
         &self.setup.progress
     }
 
-    /// What other processes of this run must know of what was mended here: the
-    /// clock's difference in seconds, and whether a Content-MD5 is wanted.
-    pub fn mended(&self) -> (i64, bool) {
-        (self.skew, self.send_md5)
+    /// What was found out about the service; other processes of this run begin
+    /// with it.
+    pub fn known(&self) -> Known {
+        self.known
     }
 
-    /// Begin with what another client has found out.
-    pub fn mend_as(&mut self, skew: i64, md5: bool) {
-        (self.skew, self.send_md5) = (skew, md5);
+    /// Take this for known about the service.
+    pub fn set_known(&mut self, known: Known) {
+        self.known = known;
+    }
+
+    /// The service was seen to give an object no ETag: from now on a PUT is
+    /// proved without one. False if another object had one in this run.
+    pub fn expect_no_etags(&mut self) -> bool {
+        self.known.no_etags = !self.etag_seen;
+        self.known.no_etags
+    }
+
+    /// Give ETags without their quotes in conditions from now on, or with them
+    /// again.
+    pub fn toggle_etag_quotes(&mut self) {
+        self.known.bare_etags = !self.known.bare_etags;
     }
 
     /// Another client has had an answer: the service exists.
@@ -144,7 +157,7 @@ impl Client {
 
     /// The time that requests are signed with: the server's, if ours is off.
     pub fn now(&self) -> Utc {
-        Utc(Utc::from_system(SystemTime::now()).0 + self.skew)
+        Utc(Utc::from_system(SystemTime::now()).0 + self.known.skew)
     }
 
     /// The time by the service's clock, as far as it has told it.
@@ -177,16 +190,41 @@ impl Client {
         format!("{}: {}", self.setup.command, self.object(key))
     }
 
-    fn object(&self, key: Option<&str>) -> String {
+    pub(super) fn object(&self, key: Option<&str>) -> String {
         match key {
             Some(key) => format!("{}/{key}", self.setup.bucket),
             None => self.setup.bucket.clone(),
         }
     }
 
-    /// Carry out an operation.
+    /// Carry out an operation, trying again until it succeeds, cannot, or patience
+    /// runs out.
     pub fn run<O: Operation>(&mut self, op: &mut O) -> std::result::Result<O::Out, Failure> {
         let mut trial = Trial::default();
+        loop {
+            match self.step(op, &mut trial) {
+                Err(Halt::Passing(fault)) => {
+                    let key = op.call().key.map(str::to_string);
+                    self.pause(&mut trial, &fault, key.as_deref())?;
+                }
+                Err(Halt::Final(failure)) => return Err(*failure),
+                Ok(out) => return Ok(out),
+            }
+        }
+    }
+
+    /// One attempt at an operation, for whoever must look at something before the
+    /// next: after a [`Halt::Passing`], [`pause`](Self::pause) comes before that.
+    /// What can be mended at once does not count as an attempt.
+    pub fn step<O: Operation>(
+        &mut self,
+        op: &mut O,
+        trial: &mut Trial,
+    ) -> std::result::Result<O::Out, Halt> {
+        if trial.has_failed() {
+            // Requests may have come in between, over a connection as bad.
+            self.setup.http.drop_connections();
+        }
         loop {
             self.setup.progress.wait_turn();
             self.refresh_credentials();
@@ -196,7 +234,7 @@ impl Client {
             self.setup.progress.set_moving(0);
             let fault = match attempt {
                 Ok(out) => return Ok(out),
-                Err(fault) => fault,
+                Err(fault) => self.blame(op, fault),
             };
             trial.failed(&fault, Instant::now());
             let what = self.what(op.call().key);
@@ -205,14 +243,12 @@ impl Client {
             if self.mend(&verdict, signed_at) && trial.may_mend() {
                 continue;
             }
-            if let Err((exit, early)) = self.may_wait(&trial, &fault, &verdict) {
+            if let Err((exit, early)) = self.may_wait(trial, &fault, &verdict, op.call().key) {
                 let error = Error::new(exit, what, fault.why());
-                return Err(Failure {
-                    early,
-                    ..trial.failure(&fault, error)
-                });
+                let failure = trial.failure(&fault, error);
+                return Err(Failure { early, ..failure }.into());
             }
-            self.pause(&mut trial, &fault, &what)?;
+            return Err(Halt::Passing(fault));
         }
     }
 
@@ -229,11 +265,14 @@ impl Client {
             Verdict::Clock(theirs) => {
                 // Relative to when we signed, so that the round trip does not
                 // count twice.
-                self.skew += theirs.0 - signed_at.0;
-                let text = format!("the server's clock differs by {} s: using it", self.skew);
+                self.known.skew += theirs.0 - signed_at.0;
+                let text = format!(
+                    "the server's clock differs by {} s: using it",
+                    self.known.skew
+                );
                 self.setup.progress.debug(|| text);
             }
-            Verdict::Checksum if !self.send_md5 => self.send_md5 = true,
+            Verdict::Checksum if !self.known.md5 => self.known.md5 = true,
             Verdict::Reconnect => self.setup.http.drop_connections(),
             Verdict::Credentials => return self.reload_credentials(),
             _ => return false,
@@ -285,10 +324,17 @@ impl Client {
         trial: &Trial,
         fault: &Fault,
         verdict: &Verdict,
+        key: Option<&str>,
     ) -> std::result::Result<(), (Exit, bool)> {
-        match fault {
-            Fault::Wrong { exit, .. } if trial.is_hopeless() => return Err((*exit, false)),
-            _ => {}
+        let doubted = match fault {
+            Fault::Wrong { .. } => self.damaged.is_some(),
+            // Underway, only of what was found so before: -f replaces it.
+            _ if !fault.is_of_object() => false,
+            _ if self.underway => self.damaged.as_deref() == key,
+            _ => self.damaged.is_some(),
+        };
+        if doubted && trial.is_read_enough() {
+            return Err((Exit::Data, false));
         }
         let exit = match verdict {
             Verdict::Again | Verdict::Reconnect => return Ok(()),
@@ -316,25 +362,28 @@ impl Client {
         Ok(())
     }
 
-    /// Wait before the next attempt; an error once patience is at its end.
-    fn pause(
+    /// Wait before the next attempt at an operation on this object; an error once
+    /// patience is at its end.
+    pub fn pause(
         &mut self,
         trial: &mut Trial,
         fault: &Fault,
-        what: &str,
+        key: Option<&str>,
     ) -> std::result::Result<(), Failure> {
+        let what = &self.what(key);
         self.setup.http.drop_connections();
-        let patience = self.setup.patience;
         let limits = Limits {
-            time: match self.answered {
-                true => patience,
-                false => Some(patience.unwrap_or(FIRST_PATIENCE).min(FIRST_PATIENCE)),
-            },
+            time: self.patience_with(fault),
             retries: self.setup.retries,
         };
         let now = Instant::now();
         let Some(delay) = trial.delay(fault, limits, now, sys::chance()) else {
-            return Err(trial.failure(fault, trial.given_up(fault, what, now)));
+            if fault.is_of_object() {
+                self.damaged = key.map(str::to_string);
+            }
+            let failure = trial.failure(fault, trial.given_up(fault, what, now));
+            let early = matches!(fault, Fault::Foreign { .. }) && !self.underway;
+            return Err(Failure { early, ..failure });
         };
         let progress = &self.setup.progress;
         if trial.must_tell(now) {
@@ -350,93 +399,19 @@ impl Client {
         self.check(what).map_err(|e| trial.failure(fault, e))
     }
 
-    fn attempt<O: Operation>(
-        &mut self,
-        op: &mut O,
-        now: Utc,
-    ) -> std::result::Result<O::Out, Fault> {
-        let started = Instant::now();
-        let call = op.call();
-        let label = format!("{} {}", call.method, self.object(call.key));
-        let sent = call.body.bytes().len();
-        let answer = self.send(&call, now);
-        let mut answer = answer.inspect_err(|e| {
-            self.setup
-                .progress
-                .debug(|| format!("{label}: {}", e.why()));
-        })?;
-        self.answered = true;
-        if let Some(date) = answer.header("date").and_then(Utc::parse_http) {
-            self.clock = Some((date, Instant::now()));
-        }
-        let status = answer.status;
-        let result = match status {
-            200..=299 => op.take(answer),
-            _ => Err(Fault::Refused(Box::new(refusal(&mut answer)))),
+    /// How long faults of this kind may last; None for ever.
+    fn patience_with(&self, fault: &Fault) -> Option<Duration> {
+        let patience = self.setup.patience;
+        let short = match fault {
+            _ if !self.answered => true,
+            Fault::Foreign { .. } => !self.underway,
+            Fault::Wrong { .. } => true,
+            _ => false,
         };
-        self.setup.progress.debug(|| {
-            let ms = started.elapsed().as_millis();
-            let end = match &result {
-                Ok(_) => format!("{status}"),
-                Err(Fault::Refused(refusal)) => refusal.why(),
-                Err(fault) => format!("{status}, but {}", fault.why()),
-            };
-            format!("{label}: {end} ({sent} bytes sent, {ms} ms)")
-        });
-        result
-    }
-
-    /// Sign and send one request.
-    fn send(&mut self, call: &Call, now: Utc) -> std::result::Result<Answer, Fault> {
-        let setup = &mut self.setup;
-        let target = setup
-            .endpoint
-            .target(&setup.region, &setup.bucket, call.key, &call.query);
-        let body = call.body.bytes();
-        let sha256 = call.sha256.unwrap_or_else(|| Sha256::digest(body).into());
-        let mut headers = call.headers.clone();
-        headers.extend(setup.headers.on(call.method, call.kind).cloned());
-        if call.method == "PUT" && call.key.is_some() && setup.endpoint.is_amazon() {
-            headers.push(("x-amz-checksum-sha256".into(), BASE64.encode(sha256)));
+        if short {
+            Some(patience.unwrap_or(FIRST_PATIENCE).min(FIRST_PATIENCE))
+        } else {
+            patience
         }
-        let v2 = setup.signature == Version::V2;
-        if !matches!(call.body, Payload::None) && (call.md5 || self.send_md5 || v2) {
-            headers.push(("content-md5".into(), BASE64.encode(Md5::digest(body))));
-        }
-        let request = sign::Request {
-            method: call.method,
-            host: &target.host,
-            path: &target.path,
-            query: &call.query,
-            headers: &headers,
-            payload_sha256: &uri::hex(&sha256),
-            bucket_in_host: target.bucket_in_host.then_some(setup.bucket.as_str()),
-        };
-        let signature = sign::sign(
-            setup.signature,
-            &request,
-            &setup.credentials,
-            &setup.region,
-            now,
-        );
-        headers.extend(signature);
-        headers.push(("host".into(), target.host.clone()));
-        let out = Outgoing {
-            method: call.method,
-            url: &target.url,
-            headers: &headers,
-            body: call.body,
-            large: call.large,
-        };
-        setup.http.send(&out).map_err(|e| {
-            let why = format!("{}: {}", target.host, e.why);
-            match e.stale {
-                true => Fault::Stale { why },
-                false => Fault::Broken {
-                    why,
-                    untrusted: e.untrusted,
-                },
-            }
-        })
     }
 }

@@ -27,15 +27,52 @@ pub enum Fault {
     },
     /// The server answered with an error.
     Refused(Box<Refusal>),
-    /// The answer makes no sense, or its data is not what it must be.
+    /// The answer is none of S3's: the page of a portal or a load balancer, or
+    /// a success that proves nothing. It is a fault of the way, and may pass.
+    Foreign {
+        /// What is odd about it.
+        why: String,
+        /// What to leave with if it stays so.
+        exit: Exit,
+        /// The length of what came, in bytes, where it was a body.
+        came: Option<u64>,
+    },
+    /// An object arrived whole and is not what it must be: evidence that the
+    /// store itself has something else.
     Wrong {
         /// What is wrong with it.
         why: String,
         /// What to leave with if it stays so.
         exit: Exit,
+        /// What its length says.
+        sizes: Sizes,
     },
     /// Something that trying again cannot change.
     Fatal(crate::error::Error),
+}
+
+/// The lengths, in bytes, of an object that is not what it must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of what came, if that is known.
+    pub came: Option<u64>,
+    /// Of what should have come, if that is known.
+    pub want: Option<u64>,
+}
+
+impl Sizes {
+    /// Whose fault it is that an object is not what it must be, now that HEAD
+    /// shows that it is `stored` bytes long: true if the store's, false if the
+    /// way's, on which something else was put in its place.
+    pub fn blame_store(self, stored: u64) -> bool {
+        Some(stored) != self.want && self.came.is_none_or(|came| came == stored)
+    }
+
+    /// Whether the length alone says that it is not what was asked for, so that
+    /// HEAD can tell whose fault that is.
+    pub fn differ(self) -> bool {
+        self.came != self.want
+    }
 }
 
 /// An error answer.
@@ -116,9 +153,10 @@ impl Fault {
     /// For a message.
     pub fn why(&self) -> String {
         match self {
-            Fault::Broken { why, .. } | Fault::Wrong { why, .. } | Fault::Stale { why } => {
-                why.clone()
-            }
+            Fault::Broken { why, .. }
+            | Fault::Wrong { why, .. }
+            | Fault::Foreign { why, .. }
+            | Fault::Stale { why } => why.clone(),
             Fault::Refused(refusal) => refusal.why(),
             Fault::Fatal(e) => e.why().to_string(),
         }
@@ -146,11 +184,35 @@ impl Fault {
         }
     }
 
-    /// Data that arrived whole but wrong.
-    pub fn wrong(exit: Exit, why: impl std::fmt::Display) -> Fault {
+    /// Data that arrived whole, but is not what it must be.
+    pub fn wrong(exit: Exit, why: impl std::fmt::Display, sizes: Sizes) -> Fault {
         Fault::Wrong {
             why: why.to_string(),
             exit,
+            sizes,
+        }
+    }
+
+    /// An answer without a body of interest that is none of S3's.
+    pub fn foreign(exit: Exit, why: impl std::fmt::Display) -> Fault {
+        Fault::Foreign {
+            why: why.to_string(),
+            exit,
+            came: None,
+        }
+    }
+
+    /// Whether something came in place of an object that was asked for.
+    pub fn is_of_object(&self) -> bool {
+        matches!(self, Fault::Wrong { .. }) || self.came().is_some()
+    }
+
+    /// The length of what came in place of an object, if that is known.
+    pub fn came(&self) -> Option<u64> {
+        match self {
+            Fault::Foreign { came, .. } => *came,
+            Fault::Wrong { sizes, .. } => sizes.came,
+            _ => None,
         }
     }
 }
@@ -175,10 +237,11 @@ impl Refusal {
         why
     }
 
-    /// Whether it says that the object (not the bucket) does not exist. Some
-    /// servers confuse the two; callers that must know ask for the bucket.
+    /// Whether it says that the object (not the bucket) does not exist: in S3's
+    /// own words, since the 404 of a page that is in the way says nothing. Some
+    /// servers say so of a bucket; callers that must know ask for that.
     pub fn no_such_key(&self) -> bool {
-        self.status == 404 && self.code != "NoSuchBucket"
+        self.status == 404 && self.code == "NoSuchKey"
     }
 }
 
@@ -209,7 +272,7 @@ pub fn judge(fault: &Fault, region: &str, now: Utc) -> Verdict {
             false => Verdict::Again,
         },
         Fault::Stale { .. } => Verdict::Reconnect,
-        Fault::Wrong { .. } => Verdict::Again,
+        Fault::Foreign { .. } | Fault::Wrong { .. } => Verdict::Again,
         Fault::Fatal(e) => Verdict::Final(e.exit()),
         Fault::Refused(refusal) => judge_refusal(refusal, region, now),
     }
@@ -240,7 +303,8 @@ fn judge_refusal(r: &Refusal, region: &str, now: Utc) -> Verdict {
     if r.status == 400 && (code == "MissingContentMD5" || (code == "InvalidRequest" && wants_md5)) {
         return Verdict::Checksum;
     }
-    let passing = matches!(r.status, 408 | 425 | 429 | 500 | 502..=599);
+    // 416: the object is shorter than it must be, or the range was damaged.
+    let passing = matches!(r.status, 408 | 416 | 425 | 429 | 500 | 502..=599);
     if passing || TRANSIENT.contains(&code) || DAMAGED.contains(&code) {
         return Verdict::Again;
     }

@@ -1,10 +1,12 @@
 //! The S3 client: signed requests that are tried until they succeed.
 //!
-//! `client` sends and retries, `ops`, `listing` and `deletion` know the
-//! operations, `call` is what they agree on, `refusal` reads what a server says
-//! of an error; `endpoint`, `fault`, `headers`, `trial` and `xml` are pure.
+//! `client` tries, and tries again, by `attempt`; `ops`, `listing` and `deletion`
+//! know the operations, `call` is what they agree on, `refusal` reads what a
+//! server says of an error; `endpoint`, `fault`, `headers`, `trial` and `xml` are
+//! pure.
 //! Nothing here knows what a stream is.
 
+mod attempt;
 mod call;
 mod client;
 mod deletion;
@@ -17,11 +19,12 @@ mod refusal;
 mod trial;
 pub(crate) mod xml;
 
-pub use call::{Call, Failure, Operation};
+pub use call::{Call, Failure, Halt, Known, Operation};
 pub use client::{Client, Reload, Setup};
 pub use endpoint::{Addressing, Endpoint, check_bucket};
-pub use fault::{Fault, Refusal, backoff};
+pub use fault::{Fault, Refusal, Sizes, backoff};
 pub use headers::{Headers, Kind};
 pub use listing::Pages;
-pub use ops::{Condition, Get, Put, error_within};
+pub use ops::{Condition, Get, Glance, Got, Put, READINGS, Sight, error_within};
+pub use trial::Trial;
 pub use xml::{Object, is_region};

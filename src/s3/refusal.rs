@@ -9,14 +9,21 @@ use crate::http::Answer;
 use crate::time::Utc;
 
 /// Read what the server says of an error. A body that is cut off or is no XML
-/// leaves the status, which is enough to go on with.
-pub fn refusal(answer: &mut Answer) -> Refusal {
+/// leaves the status, which is enough to go on with. The answer to a HEAD has
+/// no body, so that its status must do.
+pub fn refusal(method: &str, answer: &mut Answer) -> Refusal {
     let status = answer.status;
     let date = answer.header("date").and_then(Utc::parse_http);
     let retry_after = answer.header("retry-after").and_then(|v| wish(v, date));
     let region = answer.header("x-amz-bucket-region").map(str::to_string);
     let body = answer.read_bounded(xml::ERROR_LIMIT).unwrap_or_default();
     let said = xml::error(&body).unwrap_or_else(|| Refusal {
+        code: if method == "HEAD" {
+            code_of(status)
+        } else {
+            ""
+        }
+        .to_string(),
         message: plain_text(&body),
         ..Refusal::default()
     });
@@ -27,6 +34,16 @@ pub fn refusal(answer: &mut Answer) -> Refusal {
         retry_after,
         code: said.code,
         message: said.message,
+    }
+}
+
+/// What an answer without a body means.
+fn code_of(status: u16) -> &'static str {
+    match status {
+        403 => "AccessDenied",
+        404 => "NoSuchKey",
+        405 => "MethodNotAllowed",
+        _ => "",
     }
 }
 

@@ -10,8 +10,9 @@ use crate::error::{Error, Exit};
 /// How often one request may be repaired and repeated at once.
 const MENDS: u32 = 4;
 
-/// How often the data of one request may arrive whole but wrong.
-const WRONG_LIMIT: u32 = 3;
+/// How often an object must have arrived whole but wrong before it is believed
+/// that it is stored so.
+const READINGS: u32 = 3;
 
 /// How long an outage lasts before the user is told, and how often then.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -31,7 +32,12 @@ pub struct Limits {
 pub struct Trial {
     attempts: u32,
     mends: u32,
-    wrong: u32,
+    /// How often something came that is not what the object must be.
+    readings: u32,
+    /// Since when it was evidence against the store.
+    wrong_since: Option<Instant>,
+    /// Since when answers are none of S3's.
+    foreign_since: Option<Instant>,
     /// An attempt may have been carried out, though no answer came.
     unheard: bool,
     failing_since: Option<Instant>,
@@ -42,9 +48,18 @@ impl Trial {
     /// An attempt has failed.
     pub fn failed(&mut self, fault: &Fault, now: Instant) {
         self.attempts += 1;
-        self.wrong += u32::from(matches!(fault, Fault::Wrong { .. }));
         self.unheard |= matches!(fault, Fault::Stale { .. });
         self.failing_since.get_or_insert(now);
+        self.readings += u32::from(fault.is_of_object());
+        match fault {
+            Fault::Wrong { .. } => {
+                self.wrong_since.get_or_insert(now);
+            }
+            Fault::Foreign { .. } => {
+                self.foreign_since.get_or_insert(now);
+            }
+            _ => {}
+        }
     }
 
     /// Whether it may be repeated at once, after something was mended. That is
@@ -58,9 +73,29 @@ impl Trial {
         granted
     }
 
-    /// Whether wrong data came so often that it must be what is stored.
-    pub fn is_hopeless(&self) -> bool {
-        self.wrong >= WRONG_LIMIT
+    /// Whether something else came so often that it may be what is stored.
+    pub fn is_read_enough(&self) -> bool {
+        self.readings >= READINGS
+    }
+
+    /// For how long there have been faults of this one's kind.
+    fn lasting(&self, fault: &Fault, now: Instant) -> Duration {
+        let since = match fault {
+            Fault::Wrong { .. } => self.wrong_since,
+            Fault::Foreign { .. } => self.foreign_since,
+            _ => self.failing_since,
+        };
+        now.saturating_duration_since(since.unwrap_or(now))
+    }
+
+    /// Whether there was an attempt, and it failed.
+    pub fn has_failed(&self) -> bool {
+        self.failing_since.is_some()
+    }
+
+    /// Whether an attempt was repeated at once that may have been carried out.
+    pub fn is_unheard(&self) -> bool {
+        self.unheard
     }
 
     /// How long it has been failing.
@@ -80,9 +115,10 @@ impl Trial {
     ) -> Option<Duration> {
         let left = limits
             .time
-            .map(|time| time.saturating_sub(self.failing(now)));
+            .map(|time| time.saturating_sub(self.lasting(fault, now)));
         let repeats_left = limits.retries.is_none_or(|n| self.attempts <= n);
-        if left == Some(Duration::ZERO) || !repeats_left {
+        let must_read = matches!(fault, Fault::Wrong { .. }) && !self.is_read_enough();
+        if !repeats_left || (left == Some(Duration::ZERO) && !must_read) {
             return None;
         }
         let wish = match fault {
@@ -90,7 +126,10 @@ impl Trial {
             _ => None,
         };
         let delay = backoff(self.attempts.saturating_sub(1), random, wish);
-        Some(left.map_or(delay, |left| delay.min(left)))
+        Some(match left {
+            Some(left) if !must_read => delay.min(left),
+            _ => delay,
+        })
     }
 
     /// Whether it is time to say what is being waited for: not at once, and
@@ -106,16 +145,17 @@ impl Trial {
 
     /// The error to give up with.
     pub fn given_up(&self, fault: &Fault, what: &str, now: Instant) -> Error {
-        let tried = match self.attempts {
-            1 => "1 attempt".to_string(),
-            n => format!("{n} attempts in {} s", self.failing(now).as_secs()),
+        let seconds = self.failing(now).as_secs();
+        let tried = match (fault, self.attempts) {
+            (Fault::Wrong { .. }, n) => format!("read {n} times in {seconds} s"),
+            (_, 1) => "gave up after 1 attempt".to_string(),
+            (_, n) => format!("gave up after {n} attempts in {seconds} s"),
         };
         let exit = match fault {
-            Fault::Wrong { exit, .. } => *exit,
+            Fault::Wrong { exit, .. } | Fault::Foreign { exit, .. } => *exit,
             _ => Exit::Unavailable,
         };
-        let why = format!("{} (gave up after {tried})", fault.why());
-        Error::new(exit, what, why)
+        Error::new(exit, what, format!("{} ({tried})", fault.why()))
     }
 
     /// The end of it.
@@ -127,6 +167,7 @@ impl Trial {
             },
             repeated: self.attempts > 1 || self.unheard,
             early: false,
+            came: fault.came(),
             error,
         }
     }
@@ -135,6 +176,7 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::s3::fault::Sizes;
 
     /// An outage of `hours`, lived through as the client would: how long it
     /// waited, whether it gave up, how often it said something.
@@ -200,12 +242,23 @@ mod tests {
 
     #[test]
     fn wrong_data_is_not_asked_for_without_end() {
-        let wrong = Fault::wrong(Exit::Data, "wrong SHA-256");
-        let mut trial = Trial::default();
-        for hopeless in [false, false, true] {
-            trial.failed(&wrong, Instant::now());
-            assert_eq!(trial.is_hopeless(), hopeless);
+        let sizes = Sizes {
+            came: Some(5),
+            want: Some(5),
+        };
+        let wrong = Fault::wrong(Exit::Data, "wrong SHA-256", sizes);
+        let limits = Limits {
+            time: Some(Duration::ZERO),
+            retries: None,
+        };
+        let (mut trial, now) = (Trial::default(), Instant::now());
+        for enough in [false, false, true] {
+            trial.failed(&wrong, now);
+            assert_eq!(trial.is_read_enough(), enough);
+            assert_eq!(trial.delay(&wrong, limits, now, 0).is_none(), enough);
         }
+        let error = trial.given_up(&wrong, "w", now);
+        assert_eq!(error.to_string(), "w: wrong SHA-256 (read 3 times in 0 s)");
         assert_eq!((0..9).filter(|_| trial.may_mend()).count(), 4);
     }
 
@@ -215,7 +268,7 @@ mod tests {
         let mut trial = Trial::default();
         trial.failed(&stale, now);
         assert!(trial.may_mend());
-        let refused = Fault::wrong(Exit::Data, "y");
+        let refused = Fault::foreign(Exit::Data, "y");
         trial.failed(&refused, now);
         let error = trial.given_up(&refused, "w", now);
         assert!(error.why().contains("1 attempt"), "{error}");

@@ -108,11 +108,9 @@ impl Team {
 
     /// The brief, with all that the client has found out since.
     fn brief(&self, client: &Client) -> Brief {
-        let (skew, md5) = client.mended();
         Brief {
             region: client.region().to_string(),
-            skew,
-            md5,
+            known: client.known(),
             ..self.begin.clone()
         }
     }

@@ -217,8 +217,8 @@ fn what_a_server_says_is_clean_in_every_line() {
                    <Message>No\u{9b}2J\ns3pipe: forged</Message></Error>";
     for body in [message.as_bytes(), b"\x1b[2J\ns3pipe: forged"] {
         liar.answer("GET", response("403 No", "", body));
-        let outcome = liar.run(&["list", "-v"]);
-        assert_eq!(outcome.status, 77, "{outcome}");
+        let outcome = liar.run(&["list", "-v", "--patience", "1s"]);
+        assert!(matches!(outcome.status, 69 | 77), "{outcome}");
         for line in outcome.stderr.lines() {
             assert!(!line.chars().any(char::is_control), "{line:?}");
             assert!(!line.starts_with("s3pipe: forged"), "{line}");

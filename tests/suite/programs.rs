@@ -312,6 +312,7 @@ fn a_consumer_does_not_outlive_us() {
     let out = path(&site, "out");
     let script = format!("echo $$ >{pid}; exec cat >{out}");
     shell(&site, "download", &script)
+        .option("--patience", "1s")
         .run()
         .fails(65, "/0000000003.");
     assert!(!alive(&pid));

@@ -69,11 +69,11 @@ impl Sealed {
     }
 
     fn check(&self, word: &str, how: How) -> Outcome {
-        self.checking(self.site.run(word), how).run()
+        self.checking(self.site.hasty(word), how).run()
     }
 
     fn list(&self, how: How) -> Outcome {
-        let run = s3pipe(&self.site.server).args(["list", "-l"]);
+        let run = s3pipe(&self.site.server).args(["list", "-l", "--patience", "1s"]);
         self.checking(run, how).run()
     }
 }

@@ -208,6 +208,7 @@ fn behind_a_damaged_manifest_all_is_spared() {
     age(&site.server, "", 8 * DAY);
     let mut kept = site.server.objects();
     kept.retain(|key| !key.contains("/other/"));
+    let clean = |site| clean(site).option("--patience", "1s");
     let out = clean(&site).run().ok_saying("its uploads are spared");
     assert!(
         out.stderr.contains("test/s3pipe/manifest/export: "),

@@ -290,7 +290,7 @@ fn what_only_looks_like_one() {
 
     info(&site, "later", "2", CTIME.0);
     for word in ["download", "info", "verify"] {
-        let out = run(&site, word, "later").run();
+        let out = run(&site, word, "later").option("--patience", "1s").run();
         out.fails(65, "not a stream of version 1");
     }
 }

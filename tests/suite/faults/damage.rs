@@ -72,10 +72,12 @@ fn damaged_small_objects_are_asked_for_again() {
     ] {
         site.proxy.clear();
         once_each(&site, &fault);
-        let before = site.proxy.seen().len();
+        let (before, heads) = (site.proxy.seen().len(), site.seen("HEAD", "").len());
         assert_same(&site.download().run().ok().stdout, &data);
-        let requests = site.proxy.seen().len() - before;
-        assert_eq!(requests, 6, "{fault:?}");
+        // Each once more; and a HEAD where the length may say whose fault it is.
+        let heads = site.seen("HEAD", "").len() - heads;
+        let requests = site.proxy.seen().len() - before - heads;
+        assert!(requests == 6 && heads <= 3, "{fault:?}");
     }
     site.proxy.clear();
     once_each(&site, &Fault::Chunked);
@@ -112,24 +114,25 @@ fn an_upload_is_not_misled_by_damage() {
 #[test]
 fn a_block_that_stays_damaged_ends_the_download() {
     let data = blocks(3);
-    for (block, fault) in [
-        (0, Fault::Flip { at: 0 }),
-        (2, Fault::Flip { at: 12_345 }),
-        (1, Fault::WrongLength { delta: 10 }),
-        (1, Fault::WrongLength { delta: -10 }),
-        (2, Fault::Truncate { by: 10 }),
+    // HEAD shows the right length: where another comes, the store is not at fault.
+    for (block, fault, status) in [
+        (0, Fault::Flip { at: 0 }, 65),
+        (2, Fault::Flip { at: 12_345 }, 65),
+        (1, Fault::WrongLength { delta: 10 }, 69),
+        (1, Fault::WrongLength { delta: -10 }, 69),
+        (2, Fault::Truncate { by: 10 }, 69),
     ] {
         let site = Site::with(&data);
         let number = format!("/{block:010}.");
         let when = on("GET", "/block/").target(&number);
         site.proxy.always(when, fault);
-        let end = site.download().run();
+        let end = site.hasty("download").run();
         let far = format!("{} bytes were written", block * BLOCK);
-        let end = end.fails(65, &far);
+        let end = end.fails(status, &far);
         assert_same(&end.stdout, &data[..block * BLOCK]);
         let seen = site.seen("GET", &number);
         let asked = seen.iter().filter(|s| s.target.contains("/block/"));
-        assert_eq!(asked.count(), 3);
+        assert!(asked.count() >= 3);
     }
 }
 
@@ -139,7 +142,7 @@ fn an_index_that_stays_damaged_ends_the_download() {
     for at in [0, 9, 10, 11, 15, 17, 80, 81, 82, 300] {
         site.proxy.clear();
         site.proxy.always(on("GET", "/index/"), Fault::Flip { at });
-        let end = site.download().run().fails(65, "wrong SHA-256");
+        let end = site.hasty("download").run().fails(65, "wrong SHA-256");
         assert_eq!(end.stdout.len(), 0);
     }
 }
@@ -155,7 +158,7 @@ fn a_manifest_that_stays_damaged_gives_no_wrong_data() {
         site.proxy.clear();
         site.proxy
             .always(on("GET", "/manifest/"), Fault::Flip { at });
-        let end = site.download().run();
+        let end = site.hasty("download").run();
         match end.status {
             // The time of creation, which nothing vouches for.
             0 => assert_same(&end.ok().stdout, &data),
@@ -185,7 +188,7 @@ fn a_listing_cut_short_is_asked_for_again() {
         let run = site.run("list").without("-s").run().ok();
         assert_eq!(run.text(), "a\nb\n");
         site.proxy.always(Match::any(), Fault::Truncate { by: 100 });
-        let run = site.run("list").without("-s").run();
+        let run = site.hasty("list").without("-s").run();
         assert_eq!(run.fails(69, "a listing").stdout.len(), 0);
     }
 }

@@ -39,10 +39,14 @@ fn retries_are_counted() {
         site.proxy.always(on("PUT", "/upload/"), fault.clone());
         site.proxy.always(on("GET", "/block/"), fault);
         let run = site.upload(b"data").option("-s", "new");
-        run.option("--retry", "2")
-            .run()
-            .fails(69, "gave up after 3");
-        assert_eq!(site.seen("PUT", "/upload/").len(), 3);
+        let run = run.option("--retry", "2").run();
+        if text == "closed before the answer" {
+            // It was carried out, and is found.
+            run.ok();
+        } else {
+            run.fails(69, "gave up after 3");
+            assert_eq!(site.seen("PUT", "/upload/").len(), 3);
+        }
         let run = site.download().option("--retry", "0").run();
         assert_eq!(site.seen("GET", "/block/").len(), 1);
         let run = run.fails(69, "gave up after 1");

@@ -57,6 +57,11 @@ impl Site {
         }
     }
 
+    /// The same, where what stays wrong is not to be read again for long.
+    pub fn hasty(&self, command: &str) -> Run {
+        self.run(command).option("--patience", "1s")
+    }
+
     /// An upload of this through the proxy.
     pub fn upload(&self, data: &[u8]) -> Run {
         self.run("upload").stdin(data)

@@ -64,7 +64,7 @@ fn broken_connections_are_opened_again() {
 fn harmless_oddities_cost_nothing() {
     let close = Answer::new(200, "OK").header("Connection", "close");
     let faults = [
-        Fault::Replace(close),
+        Fault::Replace(close.header("ETag", "\"\"")),
         Fault::Date { seconds: 3600 },
         Fault::Chunked,
     ];
@@ -93,7 +93,10 @@ fn a_lost_answer_does_no_harm() {
         site.proxy.once(on(method, part), Fault::LoseAnswer);
         site.upload(&data).alone().run().ok();
         let seen = site.seen(method, part);
-        assert!(seen[0].faulted && seen[0].target == seen[1].target);
+        // A manifest or a record is looked for before anything is sent again.
+        let found = method == "PUT" && !part.contains("block") && !part.contains("index");
+        assert_eq!(seen.len(), if found { 1 } else { seen.len().max(2) });
+        assert!(seen[0].faulted && seen.iter().take(2).all(|s| s.target == seen[0].target));
         site.assert_holds(STREAM, &data);
         let counts = ["/manifest/", "/index/", "/block/", "/upload/"].map(|p| site.count(p));
         assert_eq!(counts, [1, 1, 2, 0], "{method} {part}");

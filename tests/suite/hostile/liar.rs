@@ -95,6 +95,22 @@ impl Liar {
         self.tell(move |request, stream| request.contains(part) && say(stream, &bytes));
     }
 
+    /// From now on, the object whose path has this in it is answered for by these
+    /// bytes: all of them to GET, the head of them to HEAD.
+    pub fn store(&self, part: &'static str, bytes: impl Into<Vec<u8>>) {
+        let bytes = bytes.into();
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let head = bytes[..end.expect("a head") + 4].to_vec();
+        self.tell(move |request, stream| {
+            let answer = match request.split_once(' ') {
+                Some(("GET", target)) if target.contains(part) => &bytes,
+                Some(("HEAD", target)) if target.contains(part) => &head,
+                _ => return false,
+            };
+            say(stream, answer)
+        });
+    }
+
     /// Requests since the last lie.
     pub fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()

@@ -1,0 +1,171 @@
+//! One attempt at a request: signed, sent, and its answer weighed.
+//!
+//! Whether there is another one is for `client`. Nothing is believed of an
+//! answer here but what the operation makes of it, and what is none of S3's is
+//! told from what S3 says.
+
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use super::call::{Call, Operation};
+use super::client::Client;
+use super::fault::{Fault, Refusal, Verdict, judge};
+use super::ops::Glance;
+use super::refusal::refusal;
+use crate::error::Exit;
+use crate::http::{Answer, Outgoing, Payload};
+use crate::sign::{self, Version};
+use crate::time::Utc;
+use crate::uri;
+
+impl Client {
+    /// Sign, send, and read the answer.
+    pub(super) fn attempt<O: Operation>(
+        &mut self,
+        op: &mut O,
+        now: Utc,
+    ) -> std::result::Result<O::Out, Fault> {
+        let started = Instant::now();
+        op.prepare(&self.known);
+        let call = op.call();
+        let label = format!("{} {}", call.method, self.object(call.key));
+        let sent = call.body.bytes().len();
+        let answer = self.send(&call, now);
+        let mut answer = answer.inspect_err(|e| {
+            self.setup
+                .progress
+                .debug(|| format!("{label}: {}", e.why()));
+        })?;
+        self.answered = true;
+        if let Some(date) = answer.header("date").and_then(Utc::parse_http) {
+            self.clock = Some((date, Instant::now()));
+        }
+        let status = answer.status;
+        let has_etag = call.key.is_some() && answer.header("etag").is_some();
+        let result = if matches!(status, 200..=299) {
+            op.take(answer)
+        } else {
+            let refusal = refusal(call.method, &mut answer);
+            op.refused(&refusal);
+            Err(self.weigh(refusal, now))
+        };
+        if result.is_ok() && has_etag {
+            self.known.no_etags = false;
+            self.etag_seen = true;
+        }
+        self.setup.progress.debug(|| {
+            let ms = started.elapsed().as_millis();
+            let end = match &result {
+                Ok(_) => format!("{status}"),
+                Err(Fault::Refused(refusal)) => refusal.why(),
+                Err(fault) => format!("{status}, but {}", fault.why()),
+            };
+            format!("{label}: {end} ({sent} bytes sent, {ms} ms)")
+        });
+        result
+    }
+
+    /// Where an object of another length came than it must have, find out by HEAD
+    /// whether it is stored so, or something on the way has put another in its
+    /// place. Where HEAD is not allowed, it is believed to be stored so.
+    pub(super) fn blame<O: Operation>(&mut self, op: &O, fault: Fault) -> Fault {
+        let (call, Fault::Wrong { sizes, .. }) = (op.call(), &fault) else {
+            return fault;
+        };
+        let Some(key) = call.key.filter(|_| sizes.differ()) else {
+            return fault;
+        };
+        self.setup.progress.wait_turn();
+        self.setup.http.drop_connections();
+        match self.attempt(&mut Glance::at(key, call.kind), self.now()) {
+            // A page has no ETag, where objects have one.
+            Ok(sight) if self.etag_seen && sight.etag.is_none() => Fault::broken(fault.why()),
+            Ok(sight) if sight.length.is_some_and(|n| sizes.blame_store(n)) => fault,
+            Err(Fault::Refused(r)) if matches!(r.status, 400..=403 | 405 | 501) => fault,
+            _ => Fault::broken(fault.why()),
+        }
+    }
+
+    /// An error answer, as a fault. One without a code of S3's that would be
+    /// final is none of S3's: something in between has answered.
+    fn weigh(&self, refusal: Refusal, signed_at: Utc) -> Fault {
+        let anonymous = refusal.code.is_empty() && refusal.region.is_none();
+        let why = refusal.why();
+        let fault = Fault::Refused(Box::new(refusal));
+        match judge(&fault, &self.setup.region, signed_at) {
+            Verdict::Final(Exit::Missing) if anonymous => Fault::foreign(Exit::Unavailable, why),
+            Verdict::Final(exit) if anonymous => Fault::foreign(exit, why),
+            _ => fault,
+        }
+    }
+
+    /// Sign and send one request.
+    fn send(&mut self, call: &Call, now: Utc) -> std::result::Result<Answer, Fault> {
+        let setup = &mut self.setup;
+        let target = setup
+            .endpoint
+            .target(&setup.region, &setup.bucket, call.key, &call.query);
+        let body = call.body.bytes();
+        let sha256 = call.sha256.unwrap_or_else(|| Sha256::digest(body).into());
+        let mut headers = call.headers.clone();
+        if self.known.bare_etags {
+            bare_etags(&mut headers);
+        }
+        headers.extend(setup.headers.on(call.method, call.kind).cloned());
+        if call.method == "PUT" && call.key.is_some() && setup.endpoint.is_amazon() {
+            headers.push(("x-amz-checksum-sha256".into(), BASE64.encode(sha256)));
+        }
+        let v2 = setup.signature == Version::V2;
+        if !matches!(call.body, Payload::None) && (call.md5 || self.known.md5 || v2) {
+            headers.push(("content-md5".into(), BASE64.encode(Md5::digest(body))));
+        }
+        let request = sign::Request {
+            method: call.method,
+            host: &target.host,
+            path: &target.path,
+            query: &call.query,
+            headers: &headers,
+            payload_sha256: &uri::hex(&sha256),
+            bucket_in_host: target.bucket_in_host.then_some(setup.bucket.as_str()),
+        };
+        let signature = sign::sign(
+            setup.signature,
+            &request,
+            &setup.credentials,
+            &setup.region,
+            now,
+        );
+        headers.extend(signature);
+        headers.push(("host".into(), target.host.clone()));
+        let out = Outgoing {
+            method: call.method,
+            url: &target.url,
+            headers: &headers,
+            body: call.body,
+            large: call.large,
+        };
+        setup.http.send(&out).map_err(|e| {
+            let why = format!("{}: {}", target.host, e.why);
+            match e.stale {
+                true => Fault::Stale { why },
+                false => Fault::Broken {
+                    why,
+                    untrusted: e.untrusted,
+                },
+            }
+        })
+    }
+}
+
+/// Leave away the quotes of the ETag in an If-Match.
+fn bare_etags(headers: &mut [(String, String)]) {
+    for (name, value) in headers {
+        if name == "if-match" {
+            *value = value.trim_matches('"').to_string();
+        }
+    }
+}
