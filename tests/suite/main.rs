@@ -24,6 +24,7 @@ mod resume;
 mod seals;
 mod servers;
 mod stops;
+mod store;
 mod storm;
 mod streams;
 mod tls;

@@ -10,6 +10,7 @@
 pub mod keys;
 pub mod relay;
 pub mod server;
+pub mod store;
 mod unusual;
 
 use std::ffi::{OsStr, OsString};

@@ -33,7 +33,7 @@
 #![allow(dead_code, unused_imports)]
 
 #[path = "proxy/date.rs"]
-mod date;
+pub mod date;
 #[path = "proxy/fault.rs"]
 mod fault;
 #[path = "front.rs"]

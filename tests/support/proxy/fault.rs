@@ -208,7 +208,7 @@ impl Answer {
     }
 
     /// The response as it goes on the wire, up to the body.
-    pub(super) fn head(&self) -> Vec<u8> {
+    pub fn head(&self) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.code, self.reason);
         for (name, value) in &self.headers {
             text += &format!("{name}: {value}\r\n");
