@@ -30,6 +30,12 @@ const INPUT_BUFFER: usize = 64 << 10;
 /// a word, which would cost a stall.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How long a connection may take to be made, unless the stall limit is less.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// How long anything may take at least, however little is left of patience.
+const LEAST: Duration = Duration::from_secs(5);
+
 /// How the client is set up.
 pub struct Settings<'a> {
     /// Whether TLS will be needed: loading certificates takes a while.
@@ -86,6 +92,22 @@ pub struct Outgoing<'a> {
     pub body: Payload<'a>,
     /// The answer is large: read its body past ureq's buffer if possible.
     pub large: bool,
+    /// What is left of the time that the request may keep failing; None is
+    /// without end. Nothing is waited for any longer, except that everything has
+    /// five seconds; what moves is not cut off.
+    pub patience: Option<Duration>,
+}
+
+/// How long one request may wait.
+struct Waits {
+    /// For a connection.
+    connect: Duration,
+    /// For the next byte to move.
+    stall: Duration,
+    /// For the next byte of the answer's head.
+    answer: Duration,
+    /// For the whole of that head, interim answers included.
+    head: Duration,
 }
 
 /// An answer: its head, and its body to be read.
@@ -137,9 +159,6 @@ impl Http {
             .input_buffer_size(INPUT_BUFFER)
             .max_idle_connections(2)
             .max_idle_age(IDLE)
-            .timeout_connect(Some(settings.stall.min(Duration::from_secs(30))))
-            .timeout_per_read(Some(settings.stall))
-            .timeout_per_write(Some(settings.stall))
             .build();
         let proxy = config.proxy().map(|proxy| proxy.protocol());
         if !matches!(
@@ -153,7 +172,6 @@ impl Http {
         let dialer = Dialer {
             shared: shared.clone(),
             flow: settings.flow,
-            stall: settings.stall,
             tls: match tls {
                 true => Some(trust::tls_config(settings.ca_file)?),
                 false => None,
@@ -173,23 +191,25 @@ impl Http {
     /// The previous answer must have been dropped: its connection is taken
     /// again if it was read to its end.
     pub fn send(&mut self, out: &Outgoing) -> std::result::Result<Answer, HttpError> {
+        let waits = self.waits(out);
         let lend = out.large && self.bypass;
         self.shared.lend.store(lend, Ordering::Relaxed);
         self.shared.stale.store(false, Ordering::Relaxed);
         self.shared.early.store(false, Ordering::Relaxed);
+        self.shared.set_stall(waits.stall);
         let response = match out.body {
-            Payload::None => self.run(out, (), self.stall),
+            Payload::None => self.run(out, (), &waits),
             Payload::Block(block, length) if self.bypass => {
                 self.set_payload(Some((block.clone(), length)));
-                self.run(out, &[][..], self.answer_limit(length))
+                self.run(out, &[][..], &waits)
             }
-            body => self.run(out, body.bytes(), self.answer_limit(body.bytes().len())),
+            body => self.run(out, body.bytes(), &waits),
         };
         self.shared.lend.store(false, Ordering::Relaxed);
         // The connection may not have come to it; the block is wanted back.
         self.set_payload(None);
         let loan = self.shared.loan.lock().ok().and_then(|mut l| l.take());
-        let (head, body) = response.map_err(|e| self.explain(&e))?.into_parts();
+        let (head, body) = response.map_err(|e| self.explain(&e, &waits))?.into_parts();
         Ok(Answer {
             status: head.status.as_u16(),
             whole: !self.shared.early.load(Ordering::Relaxed),
@@ -207,16 +227,28 @@ impl Http {
         }
     }
 
-    /// A server may take a while to store what it got: a second for 4 MiB.
-    fn answer_limit(&self, sent: usize) -> Duration {
-        self.stall + Duration::from_secs((sent >> 22) as u64)
+    fn waits(&self, out: &Outgoing) -> Waits {
+        let within = |own: Duration| match out.patience {
+            Some(left) => own.min(left.max(LEAST)),
+            None => own,
+        };
+        // A server may take a while to store what it got: a second for 4 MiB.
+        let storing = Duration::from_secs((out.body.bytes().len() >> 22) as u64);
+        let answer = self.stall + storing;
+        Waits {
+            connect: within(self.stall.min(CONNECT)),
+            stall: within(self.stall),
+            answer: within(answer),
+            // Bytes may move all that time.
+            head: answer * 3,
+        }
     }
 
     fn run(
         &self,
         out: &Outgoing,
         body: impl AsSendBody,
-        answer_limit: Duration,
+        waits: &Waits,
     ) -> std::result::Result<Response<Body>, ureq::Error> {
         let mut request = Request::builder().method(out.method).uri(out.url);
         for (name, value) in out.headers {
@@ -225,9 +257,10 @@ impl Http {
         let request = self
             .agent
             .configure_request(request.body(body)?)
-            .timeout_per_read(Some(answer_limit))
-            // Interim answers, and heads that come in drips, count as well.
-            .timeout_recv_response(Some(answer_limit * 3))
+            .timeout_connect(Some(waits.connect))
+            .timeout_per_write(Some(waits.stall))
+            .timeout_per_read(Some(waits.answer))
+            .timeout_recv_response(Some(waits.head))
             .build();
         self.agent.run(request)
     }
@@ -239,11 +272,19 @@ impl Http {
 }
 
 impl Http {
-    fn explain(&self, e: &ureq::Error) -> HttpError {
+    fn explain(&self, e: &ureq::Error, waits: &Waits) -> HttpError {
+        let seconds = |limit: Duration| limit.as_secs_f64().ceil();
         let why = match e {
             ureq::Error::HostNotFound => "host not found".to_string(),
             ureq::Error::Timeout(Timeout::Connect) => "no connection: timed out".to_string(),
-            ureq::Error::Timeout(_) => format!("no answer within {} s", self.stall.as_secs()),
+            ureq::Error::Timeout(Timeout::PerWrite) => {
+                let stall = seconds(waits.stall);
+                format!("nothing more of the request was taken for {stall} s")
+            }
+            ureq::Error::Timeout(Timeout::RecvResponse) => {
+                format!("no whole answer within {} s", seconds(waits.head))
+            }
+            ureq::Error::Timeout(_) => format!("no answer within {} s", seconds(waits.answer)),
             ureq::Error::Io(e) => io_reason(e),
             e => e.to_string(),
         };

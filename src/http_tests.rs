@@ -5,7 +5,33 @@ use crate::testing::Free;
 use crate::transport::LAST;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::sync::mpsc;
 use std::thread;
+
+fn client(tls: bool) -> Http {
+    let certificate = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/support/tls/certificate.pem"
+    );
+    Http::new(Settings {
+        tls,
+        ca_file: Some(certificate),
+        stall: Duration::from_secs(60),
+        flow: Arc::new(Free),
+    })
+    .unwrap()
+}
+
+fn get(url: &str) -> Outgoing<'_> {
+    Outgoing {
+        method: "GET",
+        url,
+        headers: &[],
+        body: Payload::None,
+        large: true,
+        patience: None,
+    }
+}
 
 /// Two requests to a server that answers each with this: their bodies, and how
 /// many connections it took.
@@ -28,20 +54,8 @@ fn two_requests(answer: &'static str) -> (Vec<Vec<u8>>, usize) {
         }
         connections
     });
-    let mut http = Http::new(Settings {
-        tls: false,
-        ca_file: None,
-        stall: Duration::from_secs(60),
-        flow: Arc::new(Free),
-    })
-    .unwrap();
-    let request = Outgoing {
-        method: "GET",
-        url: &url,
-        headers: &[],
-        body: Payload::None,
-        large: true,
-    };
+    let mut http = client(false);
+    let request = get(&url);
     let mut bodies = Vec::new();
     for _ in 0..2 {
         let mut answer = http.send(&request).unwrap();
@@ -103,24 +117,11 @@ fn put(length: usize, tls: bool, serve: impl FnOnce(&mut dyn Stream) + Send + 's
         serve(stream);
         let _ = stream.flush();
     });
-    let certificate = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/support/tls/certificate.pem"
-    );
-    let mut http = Http::new(Settings {
-        tls,
-        ca_file: Some(certificate),
-        stall: Duration::from_secs(60),
-        flow: Arc::new(Free),
-    })
-    .unwrap();
     let block = Arc::new(Block::new(length));
-    let answer = http.send(&Outgoing {
+    let answer = client(tls).send(&Outgoing {
         method: "PUT",
-        url: &url,
-        headers: &[],
         body: Payload::Block(&block, length),
-        large: false,
+        ..get(&url)
     });
     served.join().unwrap();
     answer.unwrap()
@@ -162,5 +163,64 @@ fn answers_to_a_whole_body() {
             });
             assert!(interim.status == 200 && interim.whole, "{tls}");
         }
+    }
+}
+
+/// What becomes of a request to a server that says this and then nothing more,
+/// when patience is at its end.
+fn impatient(scheme: &str, said: &'static [u8], length: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("{scheme}://{}/", listener.local_addr().unwrap());
+    let (over, is_over) = mpsc::channel::<()>();
+    let served = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        stream.write_all(said).unwrap();
+        // Until it is seen what came of it.
+        let _ = is_over.recv();
+    });
+    let block = Arc::new(Block::new(length));
+    let mut http = client(scheme == "https");
+    let answer = http.send(&Outgoing {
+        method: if length > 0 { "PUT" } else { "GET" },
+        body: match length {
+            0 => Payload::None,
+            length => Payload::Block(&block, length),
+        },
+        patience: Some(Duration::ZERO),
+        ..get(&url)
+    });
+    let why = match answer {
+        Ok(mut answer) => answer.read_bounded(100).unwrap_err().to_string(),
+        Err(e) => e.why,
+    };
+    drop(over);
+    served.join().unwrap();
+    why
+}
+
+/// Whatever the stall limit is, patience bounds it, but for five seconds.
+#[test]
+fn nothing_outlasts_patience() {
+    let half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+    let chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let cases: [(&str, &[u8], usize, &str); 5] = [
+        ("https", b"", 0, "no connection: timed out"),
+        ("http", b"", 0, "no answer within 5 s"),
+        (
+            "http",
+            b"",
+            LARGE,
+            "nothing more of the request was taken for 5 s",
+        ),
+        ("http", half, 0, "timed out"),
+        ("http", chunk, 0, "the connection stood still for too long"),
+    ];
+    // At the same time: each takes five seconds.
+    let runs = cases.map(|(scheme, said, length, why)| {
+        thread::spawn(move || (impatient(scheme, said, length), why))
+    });
+    for run in runs {
+        let (found, why) = run.join().unwrap();
+        assert_eq!(found, why);
     }
 }

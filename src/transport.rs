@@ -55,6 +55,21 @@ pub struct Shared {
     pub early: AtomicBool,
     /// Connections made before this counter moved are not used again.
     pub generation: AtomicU64,
+    /// How long the body of an answer may stand still, in milliseconds.
+    stall: AtomicU64,
+}
+
+impl Shared {
+    /// From the next request on, the body of an answer that is lent may stand
+    /// still for so long.
+    pub fn set_stall(&self, limit: Duration) {
+        let ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self.stall.store(ms, Ordering::Relaxed);
+    }
+
+    fn stall(&self) -> Duration {
+        Duration::from_millis(self.stall.load(Ordering::Relaxed))
+    }
 }
 
 /// Opens connections: to a server or a proxy, or through a proxy's tunnel.
@@ -63,8 +78,6 @@ pub struct Dialer {
     pub shared: Arc<Shared>,
     /// See [`Flow`](crate::socket::Flow).
     pub flow: SharedFlow,
-    /// How long the body of an answer may stand still.
-    pub stall: Duration,
     /// How TLS is done, where it will be.
     pub tls: Option<Arc<ClientConfig>>,
 }
@@ -107,7 +120,6 @@ impl<In: Transport> Connector<In> for Dialer {
             tls: details.needs_tls(),
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             shared: self.shared.clone(),
-            stall: self.stall,
             generation: self.shared.generation.load(Ordering::Relaxed),
             lent: Arc::default(),
             write_failed: false,
@@ -151,7 +163,6 @@ pub struct Connection {
     tls: bool,
     buffers: LazyBuffers,
     shared: Arc<Shared>,
-    stall: Duration,
     generation: u64,
     lent: Arc<AtomicU8>,
     write_failed: bool,
@@ -191,7 +202,7 @@ impl Connection {
             ready: body.to_vec(),
             taken: 0,
             left: length,
-            stall: self.stall,
+            stall: self.shared.stall(),
             lent: self.lent.clone(),
         };
         *self.shared.loan.lock().ok()? = Some(loan);
@@ -401,45 +412,5 @@ pub(crate) fn blank_content_length(head: &mut [u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn blanked(head: &str) -> (Option<u64>, String) {
-        let mut bytes = head.as_bytes().to_vec();
-        let length = blank_content_length(&mut bytes);
-        (length, String::from_utf8(bytes).unwrap())
-    }
-
-    #[test]
-    fn lends_only_bodies_of_known_length() {
-        let (length, head) = blanked("HTTP/1.1 200 OK\r\nA: b\r\nContent-Length:  123 \r\n\r\n");
-        assert_eq!(length, Some(123));
-        assert_eq!(
-            head,
-            "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length:  000 \r\n\r\n"
-        );
-        let (length, _) = blanked("HTTP/1.1 206 Partial Content\r\ncontent-length:7\r\n\r\n");
-        assert_eq!(length, Some(7));
-        for head in [
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Length: 9\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: -9\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
-            "HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\n",
-            "HTTP/1.1 200 OK\r\n\r\n",
-            "\u{fffd}\r\n\r\n",
-        ] {
-            assert_eq!(blanked(head), (None, head.to_string()));
-        }
-    }
-
-    #[test]
-    fn requests_get_their_length_back() {
-        let head = b"PUT / HTTP/1.1\r\nhost: h\r\nContent-Length: 0\r\na: b\r\n\r\n";
-        let real = with_length(head, 1 << 24).unwrap();
-        let text = "PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 16777216\r\na: b\r\n\r\n";
-        assert_eq!(real, text.as_bytes());
-        assert!(with_length(b"GET / HTTP/1.1\r\n\r\n", 1).is_err());
-    }
-}
+#[path = "transport_tests.rs"]
+mod tests;

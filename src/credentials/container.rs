@@ -176,6 +176,7 @@ fn over_tls<'a>(
             headers: &headers,
             body: Payload::None,
             large: false,
+            patience: None,
         };
         let mut answer = http.send(&outgoing).map_err(|e| e.why)?;
         let body = answer.read_bounded(LIMIT).map_err(|e| e.to_string())?;

@@ -71,7 +71,6 @@ impl Nearby {
         let dialer = Dialer {
             shared: Arc::new(Shared::default()),
             flow: flow(),
-            stall,
             tls: None,
         };
         let chain = ().chain(dialer);

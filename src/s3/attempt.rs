@@ -4,7 +4,7 @@
 //! answer here but what the operation makes of it, and what is none of S3's is
 //! told from what S3 says.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -23,18 +23,19 @@ use crate::time::Utc;
 use crate::uri;
 
 impl Client {
-    /// Sign, send, and read the answer.
+    /// Sign, send, and read the answer. `patience` is what is left of it.
     pub(super) fn attempt<O: Operation>(
         &mut self,
         op: &mut O,
         now: Utc,
+        patience: Option<Duration>,
     ) -> std::result::Result<O::Out, Fault> {
         let started = Instant::now();
         op.prepare(&self.known);
         let call = op.call();
         let label = format!("{} {}", call.method, self.object(call.key));
         let sent = call.body.bytes().len();
-        let answer = self.send(&call, now);
+        let answer = self.send(&call, now, patience);
         let mut answer = answer.inspect_err(|e| {
             self.setup
                 .progress
@@ -81,7 +82,8 @@ impl Client {
         };
         self.setup.progress.wait_turn();
         self.setup.http.drop_connections();
-        match self.attempt(&mut Glance::at(key, call.kind), self.now()) {
+        let patience = self.limits().time;
+        match self.attempt(&mut Glance::at(key, call.kind), self.now(), patience) {
             // A page has no ETag, where objects have one.
             Ok(sight) if self.etag_seen && sight.etag.is_none() => Fault::broken(fault.why()),
             Ok(sight) if sight.length.is_some_and(|n| sizes.blame_store(n)) => fault,
@@ -103,8 +105,13 @@ impl Client {
         }
     }
 
-    /// Sign and send one request.
-    fn send(&mut self, call: &Call, now: Utc) -> std::result::Result<Answer, Fault> {
+    /// Sign and send one request. Nothing is waited for longer than patience.
+    fn send(
+        &mut self,
+        call: &Call,
+        now: Utc,
+        patience: Option<Duration>,
+    ) -> std::result::Result<Answer, Fault> {
         let setup = &mut self.setup;
         let target = setup
             .endpoint
@@ -147,6 +154,7 @@ impl Client {
             headers: &headers,
             body: call.body,
             large: call.large,
+            patience,
         };
         setup.http.send(&out).map_err(|e| {
             let why = format!("{}: {}", target.host, e.why);

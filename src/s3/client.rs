@@ -12,7 +12,7 @@ use super::call::{Failure, Halt, Known, Operation};
 use super::endpoint::Endpoint;
 use super::fault::{Fault, Verdict, judge};
 use super::headers::Headers;
-use super::trial::{Limits, Trial};
+use super::trial::{FIRST_PATIENCE, Limits, Trial};
 use crate::credentials::{refresh_at, retry_at};
 use crate::error::{Error, Exit, Result};
 use crate::http::Http;
@@ -20,12 +20,6 @@ use crate::progress::Progress;
 use crate::sign::{Credentials, Version};
 use crate::sys;
 use crate::time::Utc;
-
-/// How long a service that has not answered anything yet is believed to exist;
-/// how long answers that are none of S3's are waited out where nothing is at
-/// stake; and how long an object that is not what it must be is read again
-/// before it is believed that it is stored so.
-const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Gets the credentials anew, and when they expire, if that is known.
 pub type Reload = Box<dyn Fn() -> Result<(Credentials, Option<Utc>)>>;
@@ -230,13 +224,15 @@ impl Client {
             self.refresh_credentials();
             let signed_at = self.now();
             self.setup.progress.set_moving(0);
-            let attempt = self.attempt(op, signed_at);
+            let started = Instant::now();
+            let left = trial.left(self.limits(), started);
+            let attempt = self.attempt(op, signed_at, left);
             self.setup.progress.set_moving(0);
             let fault = match attempt {
                 Ok(out) => return Ok(out),
                 Err(fault) => self.blame(op, fault),
             };
-            trial.failed(&fault, Instant::now());
+            trial.failed(&fault, started);
             let what = self.what(op.call().key);
             self.check(&what).map_err(|e| trial.failure(&fault, e))?;
             let verdict = judge(&fault, &self.setup.region, signed_at);
@@ -362,6 +358,11 @@ impl Client {
         Ok(())
     }
 
+    pub(super) fn limits(&self) -> Limits {
+        let setup = &self.setup;
+        Limits::new(setup.patience, setup.retries, self.answered)
+    }
+
     /// Wait before the next attempt at an operation on this object; an error once
     /// patience is at its end.
     pub fn pause(
@@ -374,7 +375,7 @@ impl Client {
         self.setup.http.drop_connections();
         let limits = Limits {
             time: self.patience_with(fault),
-            retries: self.setup.retries,
+            ..self.limits()
         };
         let now = Instant::now();
         let Some(delay) = trial.delay(fault, limits, now, sys::chance()) else {
@@ -399,19 +400,21 @@ impl Client {
         self.check(what).map_err(|e| trial.failure(fault, e))
     }
 
-    /// How long faults of this kind may last; None for ever.
+    /// How long faults of this kind may last; None for ever. Answers that are none
+    /// of S3's are waited out for a minute where nothing is at stake, and an object
+    /// that is not what it must be is read again for a minute before it is believed
+    /// that it is stored so.
     fn patience_with(&self, fault: &Fault) -> Option<Duration> {
-        let patience = self.setup.patience;
         let short = match fault {
-            _ if !self.answered => true,
             Fault::Foreign { .. } => !self.underway,
             Fault::Wrong { .. } => true,
             _ => false,
         };
+        let Limits { time, .. } = self.limits();
         if short {
-            Some(patience.unwrap_or(FIRST_PATIENCE).min(FIRST_PATIENCE))
+            Some(time.map_or(FIRST_PATIENCE, |time| time.min(FIRST_PATIENCE)))
         } else {
-            patience
+            time
         }
     }
 }

@@ -18,13 +18,26 @@ const READINGS: u32 = 3;
 const SILENCE: Duration = Duration::from_secs(10);
 const REMINDER: Duration = Duration::from_secs(60);
 
+/// How long a service that has not answered anything yet is believed to exist,
+/// and how long a request is worth on which nothing depends.
+pub const FIRST_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long and how often a request may fail; None is for ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// From its first failure on.
+    /// From the start of the first attempt that failed.
     pub time: Option<Duration>,
     /// Repetitions.
     pub retries: Option<u32>,
+}
+
+impl Limits {
+    /// Of a service that has answered something, or has not.
+    pub fn new(patience: Option<Duration>, retries: Option<u32>, answered: bool) -> Limits {
+        let first = patience.map_or(FIRST_PATIENCE, |time| time.min(FIRST_PATIENCE));
+        let time = if answered { patience } else { Some(first) };
+        Limits { time, retries }
+    }
 }
 
 /// What has become of a request so far.
@@ -45,18 +58,18 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// An attempt has failed.
-    pub fn failed(&mut self, fault: &Fault, now: Instant) {
+    /// An attempt has failed, which had begun at `started`.
+    pub fn failed(&mut self, fault: &Fault, started: Instant) {
         self.attempts += 1;
         self.unheard |= matches!(fault, Fault::Stale { .. });
-        self.failing_since.get_or_insert(now);
+        self.failing_since.get_or_insert(started);
         self.readings += u32::from(fault.is_of_object());
         match fault {
             Fault::Wrong { .. } => {
-                self.wrong_since.get_or_insert(now);
+                self.wrong_since.get_or_insert(started);
             }
             Fault::Foreign { .. } => {
-                self.foreign_since.get_or_insert(now);
+                self.foreign_since.get_or_insert(started);
             }
             _ => {}
         }
@@ -104,6 +117,12 @@ impl Trial {
         now.saturating_duration_since(since)
     }
 
+    /// How much longer it may keep failing; None is for ever.
+    pub fn left(&self, limits: Limits, now: Instant) -> Option<Duration> {
+        let time = limits.time?;
+        Some(time.saturating_sub(self.failing(now)))
+    }
+
     /// How long to wait before the next attempt; None to give up. `random` is
     /// evenly distributed.
     pub fn delay(
@@ -148,7 +167,7 @@ impl Trial {
         let seconds = self.failing(now).as_secs();
         let tried = match (fault, self.attempts) {
             (Fault::Wrong { .. }, n) => format!("read {n} times in {seconds} s"),
-            (_, 1) => "gave up after 1 attempt".to_string(),
+            (_, 1) => format!("gave up after 1 attempt in {seconds} s"),
             (_, n) => format!("gave up after {n} attempts in {seconds} s"),
         };
         let exit = match fault {
@@ -188,14 +207,16 @@ mod tests {
         let mut random = crate::testing::Random(2007);
         let fault = Fault::broken("connection refused");
         while now < end {
-            trial.failed(&fault, now);
+            let started = now;
+            now += Duration::from_millis(1);
+            trial.failed(&fault, started);
             let chance = random.below(1 << 30) as u64;
             let Some(delay) = trial.delay(&fault, limits, now, chance) else {
                 return (now - start, true, told);
             };
             told += u64::from(trial.must_tell(now));
             assert!(delay <= Duration::from_secs(30));
-            now += delay + Duration::from_millis(1);
+            now += delay;
         }
         (now - start, false, told)
     }
@@ -217,6 +238,33 @@ mod tests {
             !outage(24 * 30, Limits::default()).1,
             "patience without end"
         );
+    }
+
+    #[test]
+    fn patience_counts_from_the_start_of_what_failed() {
+        let limits = Limits::new(Some(Duration::from_secs(90)), None, true);
+        let (start, fault) = (Instant::now(), Fault::broken("x"));
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut trial = Trial::default();
+        assert_eq!(trial.left(limits, after(7)), limits.time);
+        trial.failed(&fault, start);
+        assert_eq!(trial.left(limits, after(60)), Some(after(30) - start));
+        assert!(trial.delay(&fault, limits, after(60), 5).is_some());
+        trial.failed(&fault, after(61));
+        assert!(trial.delay(&fault, limits, after(90), 5).is_none());
+        let error = trial.given_up(&fault, "w", after(93));
+        assert_eq!(error.why(), "x (gave up after 2 attempts in 93 s)");
+    }
+
+    #[test]
+    fn a_service_that_never_answered_has_a_minute() {
+        let time = |patience, answered| Limits::new(patience, None, answered).time;
+        let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+        assert_eq!(time(None, true), None);
+        assert_eq!(time(Some(day), true), Some(day));
+        assert_eq!(time(None, false), Some(FIRST_PATIENCE));
+        assert_eq!(time(Some(day), false), Some(FIRST_PATIENCE));
+        assert_eq!(time(Some(second), false), Some(second));
     }
 
     #[test]

@@ -207,6 +207,39 @@ fn silence() {
     assert!(outcome.stdout.is_empty(), "{outcome}");
 }
 
+/// Patience counts from the start of the first attempt that fails, and bounds
+/// the wait for an answer, but for five seconds.
+#[test]
+fn patience_is_a_bound() {
+    let liar = Liar::start();
+    liar.tell(|_, stream| hold(stream));
+    for (patience, args, text) in [
+        (
+            "5s",
+            &["list"][..],
+            "no answer within 5 s (gave up after 1 attempt in ",
+        ),
+        (
+            "1s",
+            &["download", "-s", "n"],
+            "no answer within 5 s (gave up after 1 ",
+        ),
+        (
+            "7s",
+            &["upload", "-s", "new"],
+            "no answer within 7 s (gave up after 1 ",
+        ),
+        (
+            "0",
+            &["--timeout=1s", "--retry=1", "list"],
+            "gave up after 2 attempts in ",
+        ),
+    ] {
+        let all = [&["--patience", patience], args].concat();
+        liar.run(&all).fails(69, text);
+    }
+}
+
 /// Slow is not dead: while bytes come, there is no stall.
 #[test]
 fn a_byte_now_and_then() {
