@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use ureq::http::{HeaderMap, Request, Response};
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
 
 use crate::chunk::Block;
+use crate::dialer::Dialer;
 use crate::error::{Error, Exit, Result};
 use crate::socket::{SharedFlow, is_closed};
-use crate::transport::{Dialer, Loan, Shared};
+use crate::transport::{Loan, Shared};
 use crate::trust;
 
 /// Large writes, since a block goes out in one piece.
@@ -53,9 +53,6 @@ pub struct Http {
     agent: Agent,
     shared: Arc<Shared>,
     stall: Duration,
-    /// Whether blocks may pass by ureq: not where a proxy's tunnel, which is
-    /// made of requests as well, lies between it and the socket.
-    bypass: bool,
 }
 
 /// The body of a request.
@@ -177,12 +174,10 @@ impl Http {
                 false => None,
             },
         };
-        let chain = ().chain(ConnectProxyConnector::default()).chain(dialer);
         Ok(Http {
-            agent: Agent::with_parts(config, chain, DefaultResolver::default()),
+            agent: Agent::with_parts(config, dialer, DefaultResolver::default()),
             shared,
             stall: settings.stall,
-            bypass: proxy.is_none(),
         })
     }
 
@@ -192,18 +187,17 @@ impl Http {
     /// again if it was read to its end.
     pub fn send(&mut self, out: &Outgoing) -> std::result::Result<Answer, HttpError> {
         let waits = self.waits(out);
-        let lend = out.large && self.bypass;
-        self.shared.lend.store(lend, Ordering::Relaxed);
+        self.shared.lend.store(out.large, Ordering::Relaxed);
         self.shared.stale.store(false, Ordering::Relaxed);
         self.shared.early.store(false, Ordering::Relaxed);
         self.shared.set_stall(waits.stall);
         let response = match out.body {
             Payload::None => self.run(out, (), &waits),
-            Payload::Block(block, length) if self.bypass => {
+            Payload::Bytes(bytes) => self.run(out, bytes, &waits),
+            Payload::Block(block, length) => {
                 self.set_payload(Some((block.clone(), length)));
                 self.run(out, &[][..], &waits)
             }
-            body => self.run(out, body.bytes(), &waits),
         };
         self.shared.lend.store(false, Ordering::Relaxed);
         // The connection may not have come to it; the block is wanted back.

@@ -1,12 +1,10 @@
-//! The connection beneath ureq: a connector of our own in its chain.
+//! The connection beneath ureq.
 //!
-//! It does four things that ureq's does not. An answer that a server sends
+//! It does two things that ureq's does not. An answer that a server sends
 //! while our body is still going out, and then closes, is read instead of
-//! lost. Blocks pass by ureq's buffers: ureq sees a request or an answer with
-//! an empty body, while the real one goes from its block to the socket or the
-//! other way, uncopied but for what TLS does. TLS is made there too, so that it
-//! has the blocks whole. And a call that a signal interrupts asks whether to go
-//! on. It knows nothing of S3, and of HTTP only where a response's head ends and
+//! lost. And blocks pass by ureq's buffers: ureq sees a request or an answer
+//! with an empty body, while the real one goes from its block to the socket or
+//! the other way, uncopied but for what TLS does. It knows nothing of S3, and of HTTP only where a response's head ends and
 //! what its Content-Length is.
 
 use std::io::{self, Read};
@@ -14,23 +12,18 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use ureq::Error;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-    TransportAdapter,
-};
+use ureq::config::Config;
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use crate::chunk::Block;
-use crate::socket::{SharedFlow, Socket, is_closed};
-use crate::tls::Tls;
-use crate::wire::{Channel, Wire};
+use crate::socket::is_closed;
+use crate::wire::Wire;
 
 /// How much is read at once while a head is awaited that will lend its body.
 const HEAD_READ: usize = 8 << 10;
 
-/// The last piece of a block, before which it is looked whether the server has
+/// The last piece of a body, before which it is looked whether the server has
 /// answered already.
 pub(crate) const LAST: usize = 64 << 10;
 
@@ -72,84 +65,6 @@ impl Shared {
     }
 }
 
-/// Opens connections: to a server or a proxy, or through a proxy's tunnel.
-pub struct Dialer {
-    /// Shared with the connections.
-    pub shared: Arc<Shared>,
-    /// See [`Flow`](crate::socket::Flow).
-    pub flow: SharedFlow,
-    /// How TLS is done, where it will be.
-    pub tls: Option<Arc<ClientConfig>>,
-}
-
-impl std::fmt::Debug for Dialer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Dialer")
-    }
-}
-
-impl<In: Transport> Connector<In> for Dialer {
-    type Out = Either<In, Connection>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, Error> {
-        let start = Instant::now();
-        let limit = details.timeout.not_zero().map(|d| *d);
-        let channel = match chained {
-            Some(tunnel) if !details.needs_tls() => return Ok(Some(Either::A(tunnel))),
-            Some(tunnel) => {
-                let clock = details.current_time.clone();
-                Channel::Tunnel(Box::new(TransportAdapter::new(tunnel.boxed(), clock)))
-            }
-            None => {
-                let socket = Socket::connect(&details.addrs, limit, self.flow.clone())?;
-                Channel::Socket(socket)
-            }
-        };
-        let left = limit.map(|limit| limit.saturating_sub(start.elapsed()));
-        let wire = match details.needs_tls() {
-            true => self.secure(channel, details, left)?,
-            false => Wire::plain(channel),
-        };
-        let config = details.config;
-        Ok(Some(Either::B(Connection {
-            wire: Arc::new(Mutex::new(wire)),
-            tls: details.needs_tls(),
-            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
-            shared: self.shared.clone(),
-            generation: self.shared.generation.load(Ordering::Relaxed),
-            lent: Arc::default(),
-            write_failed: false,
-            interrupted: false,
-            heard: None,
-        })))
-    }
-}
-
-impl Dialer {
-    /// The handshake.
-    fn secure(
-        &self,
-        channel: Channel,
-        details: &ConnectionDetails,
-        limit: Option<Duration>,
-    ) -> Result<Wire, Error> {
-        let config = self.tls.clone().ok_or(Error::TlsRequired)?;
-        let host = details.uri.host().unwrap_or_default();
-        let host = host.trim_matches(['[', ']']).to_string();
-        let name = ServerName::try_from(host)
-            .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        let session = Tls::new(config, name)?;
-        Wire::tls(channel, session, limit).map_err(|e| match e.kind() {
-            io::ErrorKind::TimedOut => Error::Timeout(details.timeout.reason),
-            _ => e.into(),
-        })
-    }
-}
-
 /// No body is lent, or it was read to its end.
 const SETTLED: u8 = 0;
 /// A body is lent: the next bytes on the socket belong to the borrower.
@@ -166,7 +81,7 @@ pub struct Connection {
     generation: u64,
     lent: Arc<AtomicU8>,
     write_failed: bool,
-    /// Something came before the last piece of a block was sent; what it is
+    /// Something came before the last piece of the body was sent; what it is
     /// shows when it is read.
     interrupted: bool,
     /// When something was last received.
@@ -185,6 +100,21 @@ fn hold(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
 }
 
 impl Connection {
+    /// Over this wire, to a server; with buffers as they are configured.
+    pub fn new(wire: Wire, tls: bool, config: &Config, shared: &Arc<Shared>) -> Connection {
+        Connection {
+            wire: Arc::new(Mutex::new(wire)),
+            tls,
+            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
+            generation: shared.generation.load(Ordering::Relaxed),
+            shared: shared.clone(),
+            lent: Arc::default(),
+            write_failed: false,
+            interrupted: false,
+            heard: None,
+        }
+    }
+
     /// After the head of an answer whose body may be lent: keep what was read
     /// of the body for the borrower, and show ureq an answer without a body.
     /// Returns how much of `input` is the head, or None if ureq is to have all.
@@ -228,14 +158,17 @@ impl Transport for Connection {
         let output = &self.buffers.output()[..amount];
         let payload = self.shared.payload.lock().ok().and_then(|mut p| p.take());
         let pushed = match payload {
-            None => wire.push(output, limit),
+            None => push_body(&mut wire, output, limit),
             Some((block, length)) => with_length(output, length)
                 .and_then(|head| wire.push(&head, limit))
-                .and_then(|()| push_block(&mut wire, &block.bytes()[..length], limit))
-                .map(|interrupted| self.interrupted = interrupted),
+                .and_then(|()| push_body(&mut wire, &block.bytes()[..length], limit)),
         };
-        let Err(e) = pushed else {
-            return Ok(());
+        let e = match pushed {
+            Ok(interrupted) => {
+                self.interrupted |= interrupted;
+                return Ok(());
+            }
+            Err(e) => e,
         };
         // The server has stopped listening. It may have said why.
         let timed_out = e.kind() == io::ErrorKind::TimedOut;
@@ -351,10 +284,10 @@ impl Drop for Loan {
     }
 }
 
-/// Write a block. True if something could be read before its last piece was
-/// written.
-fn push_block(wire: &mut Wire, block: &[u8], limit: Option<Duration>) -> io::Result<bool> {
-    let (most, last) = block.split_at(block.len().saturating_sub(LAST));
+/// Write a body, or as much of it as ureq gives us at once. True if something
+/// could be read before its last piece was written.
+fn push_body(wire: &mut Wire, body: &[u8], limit: Option<Duration>) -> io::Result<bool> {
+    let (most, last) = body.split_at(body.len().saturating_sub(LAST));
     wire.push(most, limit)?;
     let interrupted = !most.is_empty() && wire.has_input();
     wire.push(last, limit)?;

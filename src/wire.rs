@@ -3,11 +3,8 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::time::{Duration, Instant};
-
-use ureq::unversioned::transport::time::Duration::NotHappening as NEVER;
-use ureq::unversioned::transport::{NextTimeout, TransportAdapter};
 
 use crate::socket::Socket;
 use crate::tls::{PIECE, Step, Tls, Want};
@@ -21,58 +18,37 @@ const AT_ONCE: Option<Duration> = Some(Duration::from_millis(100));
 pub enum Channel {
     /// A connection of our own.
     Socket(Socket),
-    /// What a proxy has connected us to.
-    Tunnel(Box<TransportAdapter>),
+    /// A connection to a proxy, which passes all on.
+    Tunnel(Box<Wire>),
 }
 
 impl Channel {
     fn pull(&mut self, space: &mut [u8], limit: Option<Duration>) -> io::Result<usize> {
         match self {
             Channel::Socket(socket) => socket.pull(space, limit),
-            Channel::Tunnel(tunnel) => {
-                tunnel.set_timeout(next_timeout(limit));
-                tunnel.read(space).map_err(unwrap_timeout)
-            }
+            Channel::Tunnel(wire) => wire.pull(space, limit, None),
         }
     }
 
     fn push(&mut self, bytes: &[u8], limit: Option<Duration>) -> io::Result<()> {
         match self {
             Channel::Socket(socket) => socket.push(bytes, limit),
-            Channel::Tunnel(tunnel) => {
-                tunnel.set_timeout(next_timeout(limit));
-                tunnel.write_all(bytes).map_err(unwrap_timeout)
-            }
+            Channel::Tunnel(wire) => wire.push(bytes, limit),
         }
     }
 
     fn is_idle(&mut self) -> bool {
         match self {
             Channel::Socket(socket) => socket.is_idle(),
-            Channel::Tunnel(tunnel) => tunnel.get_mut().is_open(),
+            Channel::Tunnel(wire) => wire.is_idle(),
         }
     }
 
-    fn has_input(&self) -> bool {
+    fn has_input(&mut self) -> bool {
         match self {
             Channel::Socket(socket) => socket.has_input(),
-            Channel::Tunnel(_) => false,
+            Channel::Tunnel(wire) => wire.has_input(),
         }
-    }
-}
-
-fn next_timeout(limit: Option<Duration>) -> NextTimeout {
-    NextTimeout {
-        after: limit.map_or(NEVER, Into::into),
-        ..NextTimeout::default()
-    }
-}
-
-/// A tunnel wraps its errors, so that one that timed out does not look like it.
-fn unwrap_timeout(e: io::Error) -> io::Error {
-    match e.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(ureq::Error::Timeout(_)) => io::ErrorKind::TimedOut.into(),
-        _ => e,
     }
 }
 
@@ -91,16 +67,15 @@ impl Wire {
         }
     }
 
-    /// With TLS, after the handshake, which may take so long in all (TimedOut).
-    /// An error of rustls is inside one of [`io::ErrorKind::Other`].
-    pub fn tls(channel: Channel, session: Tls, limit: Option<Duration>) -> io::Result<Wire> {
-        let end = limit.map(|limit| Instant::now() + limit);
+    /// With TLS, after the handshake, which may take until `end` (TimedOut). An
+    /// error of rustls is inside one of [`io::ErrorKind::Other`].
+    pub fn tls(channel: Channel, session: Tls, end: Option<Instant>) -> io::Result<Wire> {
         let mut wire = Wire {
             channel,
             session: Some(session),
         };
         loop {
-            match wire.turn(&mut Want::Nothing, left(limit, end)?)? {
+            match wire.turn(&mut Want::Nothing, left(None, end)?)? {
                 Turn::Done(_) => return Ok(wire),
                 Turn::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Turn::GoOn => {}
@@ -225,7 +200,7 @@ impl Wire {
 
 /// What is left of a limit that ends with `end` at the latest; TimedOut after
 /// it.
-fn left(limit: Option<Duration>, end: Option<Instant>) -> io::Result<Option<Duration>> {
+pub fn left(limit: Option<Duration>, end: Option<Instant>) -> io::Result<Option<Duration>> {
     let left = end.map(|end| end.saturating_duration_since(Instant::now()));
     match left {
         Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),

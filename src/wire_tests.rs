@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
 use rustls::{ConnectionTrafficSecrets as Secrets, ContentType, ProtocolVersion};
 use rustls::{ServerConfig, ServerConnection};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -26,8 +27,8 @@ fn connected(
     let flow: SharedFlow = Arc::new(Free);
     let socket = Socket::connect(&[addr], LIMIT, flow).unwrap();
     let session = Tls::new(client, ServerName::try_from("s3.test").unwrap()).unwrap();
-    let limit = Some(Duration::from_secs(2));
-    let wire = Wire::tls(Channel::Socket(socket), session, limit);
+    let end = Some(Instant::now() + Duration::from_secs(2));
+    let wire = Wire::tls(Channel::Socket(socket), session, end);
     (wire, served)
 }
 
@@ -136,7 +137,7 @@ fn a_record_that_takes_too_long() {
 }
 
 /// Until something can be read from the socket.
-fn arrival(wire: &Wire) {
+fn arrival(wire: &mut Wire) {
     while !wire.channel.has_input() {
         thread::yield_now();
     }
@@ -159,12 +160,12 @@ fn tickets_are_no_input() {
     });
     let mut wire = wire.unwrap();
     was_sent.recv().unwrap();
-    arrival(&wire);
+    arrival(&mut wire);
     assert!(!wire.has_input());
     assert!(wire.is_idle());
     go_on.send(()).unwrap();
     was_sent.recv().unwrap();
-    arrival(&wire);
+    arrival(&mut wire);
     assert!(wire.has_input() && !wire.is_idle());
     let mut space = [0; 9];
     assert_eq!(wire.pull(&mut space, LIMIT, None).unwrap(), 6);

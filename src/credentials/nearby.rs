@@ -10,17 +10,17 @@
 #![forbid(unsafe_code)]
 
 use super::answer::LIMIT;
+use crate::dialer::Dialer;
 use crate::error::os_reason;
 use crate::socket::{Flow, SharedFlow};
 use crate::sys;
-use crate::transport::{Dialer, Shared};
+use crate::transport::Shared;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::Agent;
 use ureq::http::{Request, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::Connector;
 
 /// Ends a blocked call once a signal asked us to stop, and holds up nothing.
 struct Unhindered;
@@ -73,8 +73,11 @@ impl Nearby {
             flow: flow(),
             tls: None,
         };
-        let chain = ().chain(dialer);
-        Nearby(Agent::with_parts(config, chain, DefaultResolver::default()))
+        Nearby(Agent::with_parts(
+            config,
+            dialer,
+            DefaultResolver::default(),
+        ))
     }
 
     /// One request, with an empty body where the method wants one.

@@ -85,6 +85,51 @@ fn tls_through_a_proxy() {
     assert!(host("s3.localhost:443") && host("test.s3.localhost:443"));
 }
 
+/// A proxy that does not do what it is asked; what it says to that is its own.
+#[test]
+fn proxies_that_refuse() {
+    let scratch = Scratch::new();
+    let server = Server::embedded(&scratch);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let cases: [(&[u8], &str); 5] = [
+        (
+            b"HTTP/1.1 407 hush\r\nA: hush\r\n\r\n",
+            "the proxy answered 407",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\n\r\nhush",
+            "the proxy said more than it was asked",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nA: hush",
+            "the proxy closed the connection",
+        ),
+        (b"SSH-2.0-hush\r\n\r\n", "the proxy does not speak HTTP"),
+        (&[b'h'; 20_000], "the proxy's answer has no end"),
+    ];
+    let answers = cases.map(|(answer, _)| answer);
+    let served = thread::spawn(move || {
+        for answer in answers {
+            let mut stream = BufReader::new(listener.accept().expect("a client").0);
+            let head = (&mut stream).lines().map_while(Result::ok);
+            let head: Vec<_> = head.take_while(|line| !line.is_empty()).collect();
+            assert!(
+                head.iter()
+                    .any(|line| line == "Proxy-Authorization: Basic dTpodXNo")
+            );
+            let _ = stream.get_mut().write_all(answer);
+        }
+    });
+    for (_, text) in cases {
+        let run = s3pipe(&server).option("--retry", "0").arg("list");
+        let run = run.env("HTTP_PROXY", format!("http://u:hush@{addr}")).run();
+        let run = run.fails(69, text);
+        assert!(!run.stderr.contains("hush"), "{run}");
+    }
+    served.join().expect("the proxy");
+}
+
 /// A handshake through a tunnel at whose other end nobody speaks.
 #[test]
 fn a_tunnel_that_leads_nowhere() {

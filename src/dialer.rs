@@ -1,0 +1,116 @@
+//! Opens the connections that ureq uses: a connector of our own in place of its
+//! chain, pinned to its version, since that interface is outside its promises.
+//!
+//! Sockets, a proxy's tunnel and TLS are made here, so that blocks go straight
+//! through all of them, and that a call which a signal interrupts asks whether
+//! to go on. What takes too long in all is a time-out, which says no more.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use ureq::http::Uri;
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
+use ureq::{Error, Proxy, ProxyProtocol, Timeout};
+
+use crate::proxy;
+use crate::socket::{SharedFlow, Socket};
+use crate::tls::Tls;
+use crate::transport::{Connection, Shared};
+use crate::wire::{Channel, Wire, left};
+
+/// Opens connections to servers, directly or through a proxy.
+pub struct Dialer {
+    /// Shared with the connections.
+    pub shared: Arc<Shared>,
+    /// See [`Flow`](crate::socket::Flow).
+    pub flow: SharedFlow,
+    /// How TLS is done, where it will be.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dialer")
+    }
+}
+
+impl Connector for Dialer {
+    type Out = Connection;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        _: Option<()>,
+    ) -> Result<Option<Connection>, Error> {
+        let limit = details.timeout.not_zero().map(|limit| *limit);
+        let end = limit.map(|limit| Instant::now() + limit);
+        let wire = self.dial(details, end).map_err(|e| match e {
+            Error::Io(e) if e.kind() == io::ErrorKind::TimedOut => Error::Timeout(Timeout::Connect),
+            e => e,
+        })?;
+        let (config, shared) = (details.config, &self.shared);
+        Ok(Some(Connection::new(
+            wire,
+            details.needs_tls(),
+            config,
+            shared,
+        )))
+    }
+}
+
+impl Dialer {
+    /// A connection to the server.
+    fn dial(&self, details: &ConnectionDetails, end: Option<Instant>) -> Result<Wire, Error> {
+        let proxy = details.config.proxy();
+        let channel = match proxy.filter(|proxy| !proxy.is_no_proxy(details.uri)) {
+            Some(proxy) => Channel::Tunnel(Box::new(self.tunnel(details, proxy, end)?)),
+            None => {
+                let limit = left(None, end)?;
+                let socket = Socket::connect(&details.addrs, limit, self.flow.clone());
+                Channel::Socket(socket?)
+            }
+        };
+        self.finish(channel, details.uri, details.needs_tls(), end)
+    }
+
+    /// A connection to a proxy that passes everything on to the server.
+    fn tunnel(
+        &self,
+        details: &ConnectionDetails,
+        proxy: &Proxy,
+        end: Option<Instant>,
+    ) -> Result<Wire, Error> {
+        // With a limit, ureq would look the name up in a thread.
+        let forever = NextTimeout::default();
+        let resolver = details.resolver;
+        let addrs = resolver.resolve(proxy.uri(), details.config, forever)?;
+        let socket = Socket::connect(&addrs, left(None, end)?, self.flow.clone())?;
+        let tls = proxy.protocol() == ProxyProtocol::Https;
+        let mut wire = self.finish(Channel::Socket(socket), proxy.uri(), tls, end)?;
+        proxy::enter(&mut wire, proxy, details.uri, end)?;
+        Ok(wire)
+    }
+
+    /// What goes through this channel: TLS, after its handshake, or not.
+    fn finish(
+        &self,
+        channel: Channel,
+        uri: &Uri,
+        tls: bool,
+        end: Option<Instant>,
+    ) -> Result<Wire, Error> {
+        if !tls {
+            return Ok(Wire::plain(channel));
+        }
+        let config = self.tls.clone().ok_or(Error::TlsRequired)?;
+        let host = uri.host().unwrap_or_default();
+        let host = host.trim_matches(['[', ']']).to_string();
+        let name = ServerName::try_from(host)
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        let session = Tls::new(config, name)?;
+        Ok(Wire::tls(channel, session, end)?)
+    }
+}
