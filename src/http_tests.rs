@@ -90,6 +90,15 @@ fn read(stream: &mut dyn Stream, bytes: usize) {
     assert_eq!(read.unwrap(), bytes as u64);
 }
 
+fn read_head(stream: &mut dyn Stream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+}
+
 /// The answer to a PUT of so many bytes, of which the server gets the body to
 /// read; with TLS or without.
 fn put(length: usize, tls: bool, serve: impl FnOnce(&mut dyn Stream) + Send + 'static) -> Answer {
@@ -108,12 +117,7 @@ fn put(length: usize, tls: bool, serve: impl FnOnce(&mut dyn Stream) + Send + 's
             }
             false => &mut plain,
         };
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
+        read_head(stream);
         serve(stream);
         let _ = stream.flush();
     });
@@ -164,6 +168,34 @@ fn answers_to_a_whole_body() {
             assert!(interim.status == 200 && interim.whole, "{tls}");
         }
     }
+}
+
+/// A connection that breaks while a long body goes out over it was not idle.
+#[test]
+fn a_break_in_the_midst_of_a_body_is_no_sign_of_idleness() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let served = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        read_head(&mut stream);
+        stream.write_all(DONE).unwrap();
+        read_head(&mut stream);
+        read(&mut stream, LARGE / 4);
+        // Longer than a connection may be idle.
+        thread::sleep(Duration::from_millis(1200));
+        read(&mut stream, LARGE / 4);
+    });
+    let mut http = client(false);
+    assert_eq!(http.send(&get(&url)).unwrap().status, 200);
+    let body = vec![0; LARGE];
+    let broken = http.send(&Outgoing {
+        method: "PUT",
+        body: Payload::Bytes(&body),
+        ..get(&url)
+    });
+    let broken = broken.err().unwrap();
+    assert!(!broken.stale, "{broken}");
+    served.join().unwrap();
 }
 
 /// What becomes of a request to a server that says this and then nothing more,

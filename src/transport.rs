@@ -84,6 +84,8 @@ pub struct Connection {
     /// Something came before the last piece of the body was sent; what it is
     /// shows when it is read.
     interrupted: bool,
+    /// A request was begun, and nothing of its answer has come.
+    sending: bool,
     /// When something was last received.
     heard: Option<Instant>,
 }
@@ -111,6 +113,7 @@ impl Connection {
             lent: Arc::default(),
             write_failed: false,
             interrupted: false,
+            sending: false,
             heard: None,
         }
     }
@@ -149,9 +152,12 @@ impl Transport for Connection {
         if self.write_failed {
             return Ok(());
         }
-        let idle = self.heard.map(|heard| heard.elapsed());
-        let stale = idle.is_some_and(|idle| idle >= STALE);
-        self.shared.stale.store(stale, Ordering::Relaxed);
+        // Whether it was idle shows when a request begins, and not in its midst.
+        if !std::mem::replace(&mut self.sending, true) {
+            let idle = self.heard.map(|heard| heard.elapsed());
+            let stale = idle.is_some_and(|idle| idle >= STALE);
+            self.shared.stale.store(stale, Ordering::Relaxed);
+        }
         let timeout = timeout.for_write();
         let limit = timeout.not_zero().map(|d| *d);
         let mut wire = hold(&self.wire);
@@ -220,6 +226,7 @@ impl Transport for Connection {
         self.buffers.input_appended(n);
         if n > 0 {
             self.heard = Some(Instant::now());
+            self.sending = false;
             self.shared.stale.store(false, Ordering::Relaxed);
         }
         Ok(n > 0)
