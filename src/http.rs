@@ -120,7 +120,7 @@ pub struct Answer {
 }
 
 enum Incoming {
-    Buffered(Box<dyn Read>),
+    Buffered(Box<dyn Read>, Arc<Shared>),
     Lent(Loan),
 }
 
@@ -210,7 +210,7 @@ impl Http {
             headers: head.headers,
             body: match loan {
                 Some(loan) => Incoming::Lent(loan),
-                None => Incoming::Buffered(Box::new(body.into_reader())),
+                None => Incoming::Buffered(Box::new(body.into_reader()), self.shared.clone()),
             },
         })
     }
@@ -363,7 +363,7 @@ impl Answer {
     pub fn length(&self) -> Option<u64> {
         match &self.body {
             Incoming::Lent(loan) => Some(loan.length()),
-            Incoming::Buffered(_) => self.header("content-length")?.trim().parse().ok(),
+            Incoming::Buffered(..) => self.header("content-length")?.trim().parse().ok(),
         }
     }
 
@@ -379,7 +379,10 @@ impl Answer {
 impl Read for Answer {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let result = match &mut self.body {
-            Incoming::Buffered(body) => body.read(buf),
+            Incoming::Buffered(body, shared) => {
+                shared.claim();
+                body.read(buf)
+            }
             Incoming::Lent(loan) => loan.read(buf),
         };
         result.map_err(|e| io::Error::new(e.kind(), io_reason(&e)))

@@ -36,6 +36,7 @@ pub mod link;
 pub mod manifest;
 pub mod message;
 pub mod meter;
+pub mod pace;
 pub mod progress;
 pub mod protection;
 pub mod proxy;

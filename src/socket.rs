@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::pace::Pace;
 use crate::sys;
 
 /// What a socket asks of its surroundings.
@@ -32,6 +33,8 @@ pub struct Socket {
     flow: SharedFlow,
     /// The limits that the system was last told.
     told: [Option<Duration>; 2],
+    /// Of the present request.
+    pace: Pace,
 }
 
 impl Socket {
@@ -47,11 +50,17 @@ impl Socket {
             stream,
             flow,
             told: [None; 2],
+            pace: Pace::default(),
         })
     }
 
+    /// A request begins: that another was slow does not count any more.
+    pub fn begin(&mut self) {
+        self.pace = Pace::default();
+    }
+
     /// Read once; the limit is for a connection on which nothing moves
-    /// (TimedOut). 0 at the end.
+    /// (TimedOut), or so little that it makes no difference. 0 at the end.
     pub fn pull(&mut self, space: &mut [u8], limit: Option<Duration>) -> io::Result<usize> {
         if self.told[0] != limit {
             self.stream.set_read_timeout(limit)?;
@@ -59,13 +68,16 @@ impl Socket {
         }
         let (flow, mut stream) = (&self.flow, &self.stream);
         let most = flow.grant(space.len()).ok_or_else(interrupted)?;
-        let n = patiently(limit, flow, || stream.read(&mut space[..most]))?;
+        let start = Instant::now();
+        let n = patiently(limit, start, flow, || stream.read(&mut space[..most]))?;
         flow.moved(n);
-        Ok(n)
+        match self.pace.bears(n, start.elapsed(), limit) {
+            true => Ok(n),
+            false => Err(too_slow()),
+        }
     }
 
-    /// Write everything; the limit is for a connection on which nothing moves
-    /// (TimedOut).
+    /// Write everything; the limit is as for reading.
     pub fn push(&mut self, mut rest: &[u8], limit: Option<Duration>) -> io::Result<()> {
         if self.told[1] != limit {
             self.stream.set_write_timeout(limit)?;
@@ -74,12 +86,15 @@ impl Socket {
         let (flow, mut stream) = (&self.flow, &self.stream);
         while !rest.is_empty() {
             let most = flow.grant(rest.len()).ok_or_else(interrupted)?;
-            match patiently(limit, flow, || stream.write(&rest[..most]))? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                n => {
-                    flow.moved(n);
-                    rest = &rest[n..];
-                }
+            let start = Instant::now();
+            let n = patiently(limit, start, flow, || stream.write(&rest[..most]))?;
+            if n == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            flow.moved(n);
+            rest = &rest[n..];
+            if !self.pace.bears(n, start.elapsed(), limit) {
+                return Err(too_slow());
             }
         }
         Ok(())
@@ -132,13 +147,13 @@ fn connect(addrs: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpStrea
 }
 
 /// Repeat a call that signals interrupt until it succeeds, fails, or `limit`
-/// is over (TimedOut). A pulse that says to give up ends it too.
+/// is over since `start` (TimedOut). A pulse that says to give up ends it too.
 fn patiently(
     limit: Option<Duration>,
+    start: Instant,
     flow: &SharedFlow,
     mut call: impl FnMut() -> io::Result<usize>,
 ) -> io::Result<usize> {
-    let start = Instant::now();
     loop {
         let kind = match call() {
             Ok(n) => return Ok(n),
@@ -156,6 +171,12 @@ fn patiently(
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
+}
+
+/// A time-out with a reason of its own.
+fn too_slow() -> io::Error {
+    let why = "fewer than 16 KiB moved in five minutes";
+    io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
 /// Not ErrorKind::Interrupted: std and rustls would simply try again.
@@ -177,13 +198,53 @@ pub fn is_closed(e: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Free;
+    use std::net::TcpListener;
+    use std::thread;
+
+    const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
+
+    /// Connected to a server that does this with its end.
+    fn connected(serve: impl FnOnce(TcpStream) + Send + 'static) -> Socket {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        thread::spawn(move || serve(listener.accept().unwrap().0));
+        Socket::connect(&[addr], LIMIT, Arc::new(Free)).unwrap()
+    }
+
+    /// A socket that has waited for nearly as long as it may.
+    fn weary(mut socket: Socket) -> Socket {
+        for _ in 0..5 {
+            assert!(socket.pace.bears(0, LIMIT.unwrap(), LIMIT));
+        }
+        socket
+    }
+
+    #[test]
+    fn what_moves_too_slowly_is_given_up() {
+        let mut socket = weary(connected(|stream| {
+            let mut twin = stream.try_clone().unwrap();
+            let taking = thread::spawn(move || io::copy(&mut twin, &mut io::sink()));
+            while (&stream).write_all(b"x").is_ok() {}
+            let _ = taking.join();
+        }));
+        let slow = |mut call: Box<dyn FnMut() -> io::Result<()> + '_>| {
+            let e = (0..1000).find_map(|_| call().err()).unwrap();
+            assert!(e.kind() == io::ErrorKind::TimedOut && e.to_string().contains("16 KiB"));
+        };
+        slow(Box::new(|| socket.pull(&mut [0], LIMIT).map(drop)));
+        slow(Box::new(|| socket.push(&[0], LIMIT)));
+        // For another request it starts anew.
+        socket.begin();
+        assert!(socket.pull(&mut [0], LIMIT).is_ok());
+    }
 
     #[test]
     fn tries_every_address() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let good = listener.local_addr().unwrap();
         let closed = {
-            let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let gone = TcpListener::bind("127.0.0.1:0").unwrap();
             gone.local_addr().unwrap()
         };
         let limit = Some(Duration::from_secs(5));

@@ -8,7 +8,7 @@
 //! what its Content-Length is.
 
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,10 @@ const HEAD_READ: usize = 8 << 10;
 /// The last piece of a body, before which it is looked whether the server has
 /// answered already.
 pub(crate) const LAST: usize = 64 << 10;
+
+/// The most that is received while nothing of it is head or body: two of ureq's
+/// buffers, so that what lies in them does not count.
+const UNCLAIMED: usize = 256 << 10;
 
 /// After how long without use a server may be tired of a connection.
 const STALE: Duration = Duration::from_secs(1);
@@ -50,6 +54,8 @@ pub struct Shared {
     pub generation: AtomicU64,
     /// How long the body of an answer may stand still, in milliseconds.
     stall: AtomicU64,
+    /// Bytes received since something was last given to who reads the answer.
+    unclaimed: AtomicUsize,
 }
 
 impl Shared {
@@ -58,6 +64,23 @@ impl Shared {
     pub fn set_stall(&self, limit: Duration) {
         let ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         self.stall.store(ms, Ordering::Relaxed);
+    }
+
+    /// Whoever reads an answer is given some of it, or asks for its head.
+    pub fn claim(&self) {
+        self.unclaimed.store(0, Ordering::Relaxed);
+    }
+
+    /// So many bytes came. What lies between heads and bodies (interim answers,
+    /// the sizes of chunks, trailers) must not go on without end.
+    fn received(&self, bytes: usize) -> io::Result<()> {
+        let before = self.unclaimed.fetch_add(bytes, Ordering::Relaxed);
+        match before + bytes {
+            0..=UNCLAIMED => Ok(()),
+            _ => Err(io::Error::other(
+                "what comes is no head or body, and has no end",
+            )),
+        }
     }
 
     fn stall(&self) -> Duration {
@@ -118,6 +141,16 @@ impl Connection {
         }
     }
 
+    /// A request begins. Whether the connection was idle shows then, and not in
+    /// its midst.
+    fn begin(&mut self) {
+        let idle = self.heard.map(|heard| heard.elapsed());
+        let stale = idle.is_some_and(|idle| idle >= STALE);
+        self.shared.stale.store(stale, Ordering::Relaxed);
+        self.shared.claim();
+        hold(&self.wire).begin();
+    }
+
     /// After the head of an answer whose body may be lent: keep what was read
     /// of the body for the borrower, and show ureq an answer without a body.
     /// Returns how much of `input` is the head, or None if ureq is to have all.
@@ -152,11 +185,8 @@ impl Transport for Connection {
         if self.write_failed {
             return Ok(());
         }
-        // Whether it was idle shows when a request begins, and not in its midst.
         if !std::mem::replace(&mut self.sending, true) {
-            let idle = self.heard.map(|heard| heard.elapsed());
-            let stale = idle.is_some_and(|idle| idle >= STALE);
-            self.shared.stale.store(stale, Ordering::Relaxed);
+            self.begin();
         }
         let timeout = timeout.for_write();
         let limit = timeout.not_zero().map(|d| *d);
@@ -179,14 +209,11 @@ impl Transport for Connection {
         // The server has stopped listening. It may have said why.
         let timed_out = e.kind() == io::ErrorKind::TimedOut;
         self.write_failed = is_closed(&e) || (timed_out && wire.has_input());
-        match self.write_failed {
-            true => {
-                self.shared.early.store(true, Ordering::Relaxed);
-                Ok(())
-            }
-            false if timed_out => Err(Error::Timeout(timeout.reason)),
-            false => Err(e.into()),
+        if self.write_failed {
+            self.shared.early.store(true, Ordering::Relaxed);
+            return Ok(());
         }
+        Err(explained(e, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -205,12 +232,9 @@ impl Transport for Connection {
             space.len()
         };
         let space = &mut space[..most];
-        let mut n = match hold(&self.wire).pull(space, limit, end) {
-            Err(e) if e.kind() == io::ErrorKind::TimedOut => {
-                return Err(Error::Timeout(timeout.reason));
-            }
-            result => result?,
-        };
+        let pulled = hold(&self.wire).pull(space, limit, end);
+        let mut n = pulled.map_err(|e| explained(e, timeout))?;
+        self.shared.received(n)?;
         if std::mem::take(&mut self.interrupted) && !is_interim(&space[..n]) {
             self.shared.early.store(true, Ordering::Relaxed);
         }
@@ -288,6 +312,14 @@ impl Drop for Loan {
     fn drop(&mut self) {
         let state = if self.left == 0 { SETTLED } else { SPOILT };
         self.lent.store(state, Ordering::Relaxed);
+    }
+}
+
+/// A time-out that gives no reason is one of ureq's.
+fn explained(e: io::Error, timeout: NextTimeout) -> Error {
+    match e.kind() {
+        io::ErrorKind::TimedOut if e.get_ref().is_none() => Error::Timeout(timeout.reason),
+        _ => e.into(),
     }
 }
 

@@ -23,6 +23,13 @@ pub enum Channel {
 }
 
 impl Channel {
+    fn begin(&mut self) {
+        match self {
+            Channel::Socket(socket) => socket.begin(),
+            Channel::Tunnel(wire) => wire.begin(),
+        }
+    }
+
     fn pull(&mut self, space: &mut [u8], limit: Option<Duration>) -> io::Result<usize> {
         match self {
             Channel::Socket(socket) => socket.pull(space, limit),
@@ -81,6 +88,11 @@ impl Wire {
                 Turn::GoOn => {}
             }
         }
+    }
+
+    /// A request begins: see [`Socket::begin`].
+    pub fn begin(&mut self) {
+        self.channel.begin();
     }
 
     /// Read once; 0 at the end. The limit is for a connection on which nothing

@@ -106,6 +106,48 @@ fn interim_answers_without_end() {
     }
 }
 
+/// What stands between the pieces of a body and behind its last one has an end,
+/// however it comes; so the request is made again, as often as it may be.
+#[test]
+fn trailers_without_end() {
+    let liar = Liar::start();
+    let chunked = |body: &[u8]| {
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let size = format!("{:x}\r\n", body.len());
+        [head, size.as_bytes(), body, b"\r\n"].concat()
+    };
+    let list = chunked(listing("").as_bytes());
+    let manifest = chunked(liar.object("manifest/"));
+    for (name, first, again) in [
+        ("trailers", "0\r\n", "X: y\r\n"),
+        ("a trailer", "0\r\nX: ", "y"),
+        ("a size", "", "0"),
+        ("an extension", "5;x=", "y"),
+    ] {
+        let (list, manifest) = (list.clone(), manifest.clone());
+        println!("{name}");
+        liar.tell(move |request, stream| {
+            let whole = if request.contains("?") {
+                &list
+            } else {
+                &manifest
+            };
+            let lies = request.contains("manifest");
+            lies && {
+                let mut fine = stream.write_all(whole).is_ok();
+                fine = fine && stream.write_all(first.as_bytes()).is_ok();
+                while fine {
+                    fine = stream.write_all(again.repeat(999).as_bytes()).is_ok();
+                }
+                true
+            }
+        });
+        liar.fails(&["list"], 69, "s3pipe: list: test: ");
+        let outcome = liar.fails(&["download", "-s", "n"], 69, "/manifest/n: ");
+        assert!(outcome.stdout.is_empty(), "{outcome}");
+    }
+}
+
 /// Bytes behind an answer are not the answer to the next request.
 #[test]
 fn an_answer_that_nobody_asked_for() {
