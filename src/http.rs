@@ -36,6 +36,10 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// How long anything may take at least, however little is left of patience.
 const LEAST: Duration = Duration::from_secs(5);
 
+/// How many handshakes in a row may be garbled before that is believed to be
+/// the server's doing.
+const GARBLED: u32 = 3;
+
 /// How the client is set up.
 pub struct Settings<'a> {
     /// Whether TLS will be needed: loading certificates takes a while.
@@ -53,6 +57,8 @@ pub struct Http {
     agent: Agent,
     shared: Arc<Shared>,
     stall: Duration,
+    /// Handshakes in a row of which something could not be read.
+    garbled: u32,
 }
 
 /// The body of a request.
@@ -129,7 +135,8 @@ enum Incoming {
 pub struct HttpError {
     /// What happened, for a message.
     pub why: String,
-    /// The server's certificate was refused: trying again rarely helps.
+    /// The server's certificate was refused, or what it speaks is no TLS: trying
+    /// again rarely helps.
     pub untrusted: bool,
     /// The connection had been idle for a while, and was closed before an answer
     /// began: it is no sign of trouble.
@@ -178,6 +185,7 @@ impl Http {
             agent: Agent::with_parts(config, dialer, DefaultResolver::default()),
             shared,
             stall: settings.stall,
+            garbled: 0,
         })
     }
 
@@ -203,7 +211,9 @@ impl Http {
         // The connection may not have come to it; the block is wanted back.
         self.set_payload(None);
         let loan = self.shared.loan.lock().ok().and_then(|mut l| l.take());
-        let (head, body) = response.map_err(|e| self.explain(&e, &waits))?.into_parts();
+        let response = response.map_err(|e| self.explain(&e, &waits))?;
+        self.garbled = 0;
+        let (head, body) = response.into_parts();
         Ok(Answer {
             status: head.status.as_u16(),
             whole: !self.shared.early.load(Ordering::Relaxed),
@@ -266,7 +276,7 @@ impl Http {
 }
 
 impl Http {
-    fn explain(&self, e: &ureq::Error, waits: &Waits) -> HttpError {
+    fn explain(&mut self, e: &ureq::Error, waits: &Waits) -> HttpError {
         let seconds = |limit: Duration| limit.as_secs_f64().ceil();
         let why = match e {
             ureq::Error::HostNotFound => "host not found".to_string(),
@@ -282,7 +292,15 @@ impl Http {
             ureq::Error::Io(e) => io_reason(e),
             e => e.to_string(),
         };
-        let untrusted = matches!(e, ureq::Error::Io(e) if is_untrusted(e));
+        let fate = match e {
+            ureq::Error::Io(e) => handshake(e),
+            _ => Handshake::Broken,
+        };
+        self.garbled = match fate {
+            Handshake::Garbled => self.garbled + 1,
+            _ => 0,
+        };
+        let untrusted = matches!(fate, Handshake::Refused) || self.garbled >= GARBLED;
         let closed = matches!(e, ureq::Error::Io(e)
             if is_closed(e) || e.kind() == io::ErrorKind::UnexpectedEof);
         HttpError {
@@ -297,16 +315,40 @@ fn tls_cause(e: &io::Error) -> Option<&rustls::Error> {
     e.get_ref()?.downcast_ref()
 }
 
-/// Whether it is a handshake that will fail again. One that was broken off by
-/// the other end may not: servers do that when they have too much to do.
-fn is_untrusted(e: &io::Error) -> bool {
-    use rustls::Error as E;
-    let handshake = e.kind() == io::ErrorKind::Other;
-    handshake
-        && matches!(
-            tls_cause(e),
-            Some(E::InvalidCertificate(_) | E::InvalidMessage(_) | E::PeerIncompatible(_))
-        )
+/// What a failed handshake says of the server.
+enum Handshake {
+    /// Nothing: it was broken off, or fails for what may pass.
+    Broken,
+    /// Something came that cannot be read, or is not signed as it should be: no
+    /// TLS is spoken there, or it was changed on the way.
+    Garbled,
+    /// Its certificate is one that is not accepted.
+    Refused,
+}
+
+/// One that the other end broke off is none to be blamed for: servers do that
+/// when they have too much to do.
+fn handshake(e: &io::Error) -> Handshake {
+    use rustls::{CertificateError as C, Error as E};
+    match tls_cause(e) {
+        Some(_) if e.kind() != io::ErrorKind::Other => Handshake::Broken,
+        Some(E::InvalidCertificate(c)) => match c {
+            C::BadEncoding
+            | C::BadSignature
+            | C::UnhandledCriticalExtension
+            | C::UnsupportedSignatureAlgorithmContext { .. }
+            | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Handshake::Garbled,
+            C::Other(e) if !is_authority(e) => Handshake::Garbled,
+            _ => Handshake::Refused,
+        },
+        Some(E::InvalidMessage(_) | E::PeerIncompatible(_)) => Handshake::Garbled,
+        _ => Handshake::Broken,
+    }
+}
+
+/// A certificate that is an authority's own.
+fn is_authority(e: &rustls::OtherError) -> bool {
+    e.to_string().contains("CaUsedAsEndEntity")
 }
 
 fn tls_reason(e: &rustls::Error, handshake: bool) -> String {
@@ -324,7 +366,7 @@ fn tls_reason(e: &rustls::Error, handshake: bool) -> String {
         E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
             "the server's certificate is for another name".into()
         }
-        E::InvalidCertificate(C::Other(e)) if e.to_string().contains("CaUsedAsEndEntity") => {
+        E::InvalidCertificate(C::Other(e)) if is_authority(e) => {
             "the server's certificate is an authority's own (CA:TRUE), and not for servers".into()
         }
         E::InvalidMessage(_) if handshake => {

@@ -2,7 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::sync::mpsc;
 use std::thread;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use crate::proxy::Proxy;
 use crate::proxy::front::{self, Manner};
@@ -242,4 +246,71 @@ fn bits_that_flip_on_the_way() {
     }
     let run = s3pipe(&server).args(["download", "-s", "flipped"]);
     assert_same(&run.run().ok().stdout, &data);
+}
+
+/// A run through TLS of this kind, of whose first connection one bit is changed
+/// on the way, in what comes first from the server; `place` says where, given
+/// the bytes that come. True if it was.
+fn survives(manner: Manner, place: impl Fn(&[u8]) -> Option<usize> + Send + Sync + 'static) {
+    let scratch = Scratch::new();
+    let server = Server::embedded(&scratch);
+    let front = front::start_as(server.addr(), manner);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (tell, told) = mpsc::channel();
+    relay(listener, front, move |passing| {
+        let first = passing.connection == 0 && passing.back && passing.offset == 0;
+        if let Some(at) = place(passing.bytes).filter(|_| first) {
+            passing.bytes[at] ^= 1;
+            let _ = tell.send(());
+        }
+    });
+    let certificate = front::certificate();
+    let run = s3pipe(&server).option("--endpoint", &format!("https://127.0.0.1:{port}"));
+    let run = run.option("--ca-file", certificate.to_str().expect("a path"));
+    // What has lost its length is waited for.
+    run.option("--timeout", "1s").arg("list").run().ok();
+    told.try_recv().expect("a change");
+}
+
+/// One record of a first handshake that was changed on the way is no reason to
+/// give up.
+#[test]
+fn a_first_handshake_that_is_damaged() {
+    for manner in [Manner::Quiet, Manner::Old] {
+        for at in (0..75).step_by(2) {
+            println!("byte {at}");
+            survives(manner, move |_| Some(at));
+        }
+    }
+    // In TLS 1.2 its damage does not show before the certificate is looked at.
+    let pem = std::fs::read(front::certificate()).expect("a certificate");
+    let der = CertificateDer::from_pem_slice(&pem).expect("a certificate");
+    for back in [1, 20, der.len() - 2] {
+        let der = der.to_vec();
+        survives(Manner::Old, move |bytes| {
+            let found = bytes.windows(der.len()).position(|part| part == der);
+            found.map(|start| start + der.len() - back)
+        });
+    }
+}
+
+/// Three in a row are one: there is no TLS.
+#[test]
+fn handshakes_that_are_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let _ = (tell.send(()), stream.read_to_end(&mut Vec::new()));
+        }
+    });
+    let scratch = Scratch::new();
+    let server = Server::embedded_tls(&scratch);
+    let run = s3pipe(&server).option("--endpoint", &format!("https://127.0.0.1:{port}"));
+    let out = run.arg("list").run().fails(69, "no TLS is spoken there");
+    assert!(!out.stderr.contains("gave up"), "{out}");
+    assert_eq!(told.try_iter().count(), 3);
 }

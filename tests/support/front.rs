@@ -14,7 +14,8 @@ use std::thread;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::version::TLS12;
+use rustls::{ALL_VERSIONS, ServerConfig, ServerConnection};
 
 /// The certificate, as a file to be trusted.
 pub fn certificate() -> PathBuf {
@@ -27,13 +28,15 @@ pub fn start(to: SocketAddr) -> SocketAddr {
     start_as(to, Manner::Quiet)
 }
 
-/// What the front says of its own accord, after whatever it passes on.
+/// What is special about a front.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     /// Nothing.
     Quiet,
-    /// That it has new keys.
+    /// It says that it has new keys, after whatever it passes on.
     Keys,
+    /// It speaks TLS 1.2, whose certificates go in the clear.
+    Old,
 }
 
 /// The same in this manner.
@@ -41,8 +44,12 @@ pub fn start_as(to: SocketAddr, manner: Manner) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address");
     let key = certificate().with_file_name("key.pem");
+    let versions = match manner {
+        Manner::Old => &[&TLS12],
+        _ => ALL_VERSIONS,
+    };
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("versions")
         .with_no_client_auth()
         .with_single_cert(
