@@ -3,15 +3,19 @@
 //!
 //! Sockets, a proxy's tunnel and TLS are made here, so that blocks go straight
 //! through all of them, and that a call which a signal interrupts asks whether
-//! to go on. What takes too long in all is a time-out, which says no more.
+//! to go on. What takes too long in all is a time-out, which says no more; but a
+//! name look-up cannot be ended (that would take a thread).
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use ureq::config::Config;
 use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use ureq::{Error, Proxy, ProxyProtocol, Timeout};
 
@@ -34,6 +38,39 @@ pub struct Dialer {
 impl std::fmt::Debug for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Dialer")
+    }
+}
+
+/// Looks names up, and says so before.
+pub struct Names {
+    /// See [`Flow`](crate::socket::Flow).
+    pub flow: SharedFlow,
+}
+
+impl std::fmt::Debug for Names {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Names")
+    }
+}
+
+impl Resolver for Names {
+    /// With a limit, ureq would start a thread.
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let forever = NextTimeout::default();
+        let resolve = || DefaultResolver::default().resolve(uri, config, forever);
+        let host = uri.host().unwrap_or_default();
+        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+            return resolve();
+        }
+        self.flow.look_up(true);
+        let found = resolve();
+        self.flow.look_up(false);
+        found
     }
 }
 
@@ -83,10 +120,8 @@ impl Dialer {
         proxy: &Proxy,
         end: Option<Instant>,
     ) -> Result<Wire, Error> {
-        // With a limit, ureq would look the name up in a thread.
-        let forever = NextTimeout::default();
         let resolver = details.resolver;
-        let addrs = resolver.resolve(proxy.uri(), details.config, forever)?;
+        let addrs = resolver.resolve(proxy.uri(), details.config, details.timeout)?;
         let socket = Socket::connect(&addrs, left(None, end)?, self.flow.clone())?;
         let tls = proxy.protocol() == ProxyProtocol::Https;
         let mut wire = self.finish(Channel::Socket(socket), proxy.uri(), tls, end)?;

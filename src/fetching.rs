@@ -40,6 +40,17 @@ enum How {
     Workers(Box<Team>),
 }
 
+impl How {
+    fn alone(manifest: &Manifest) -> How {
+        How::Alone(Block::new(largest(manifest) as usize))
+    }
+}
+
+/// The size of the largest block, in bytes.
+fn largest(manifest: &Manifest) -> u64 {
+    manifest.blocksize.min(manifest.bytes())
+}
+
 /// A block that a worker has been given.
 struct Given {
     block: BlockRef,
@@ -74,16 +85,15 @@ impl<'a> Fetching<'a> {
         bytes: u64,
         sink: Option<&'a mut Pipe>,
     ) -> Result<Fetching<'a>> {
-        let size = manifest.blocksize.min(manifest.bytes());
         let blocks = bytes.div_ceil(manifest.blocksize.max(1));
         let jobs = brief
             .jobs
             .min(usize::try_from(blocks).unwrap_or(usize::MAX));
         let how = match jobs {
-            0 | 1 => How::Alone(Block::new(size as usize)),
+            0 | 1 => How::alone(manifest),
             _ => {
                 let (name, upload) = (&manifest.name, &manifest.upload);
-                let task = Task::new(name, upload, size, manifest.encryption);
+                let task = Task::new(name, upload, largest(manifest), manifest.encryption);
                 let stream = sink.as_ref().map(|sink| sink.share()).transpose()?;
                 How::Workers(Box::new(Team::new(brief, jobs, task, stream)))
             }
@@ -174,7 +184,12 @@ impl<'a> Fetching<'a> {
             let How::Workers(team) = &mut self.how else {
                 return Ok(());
             };
-            if let Some(worker) = team.idle(client)? {
+            let worker = team.idle(client);
+            if team.is_empty() {
+                self.how = How::alone(self.manifest);
+                return self.next(client, block, part, settle);
+            }
+            if let Some(worker) = worker {
                 let underway = client.is_underway();
                 team.order(worker, &Order::Get { block, underway });
                 self.given.push_back(Given {

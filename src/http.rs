@@ -12,11 +12,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, Request, Response};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
 
 use crate::chunk::Block;
-use crate::dialer::Dialer;
+use crate::dialer::{Dialer, Names};
 use crate::error::{Error, Exit, Result};
 use crate::socket::{SharedFlow, is_closed};
 use crate::transport::{Loan, Shared};
@@ -173,6 +172,9 @@ impl Http {
             return Err(Error::new(Exit::Config, "proxy", why));
         }
         let tls = settings.tls || proxy == Some(ProxyProtocol::Https);
+        let names = Names {
+            flow: settings.flow.clone(),
+        };
         let dialer = Dialer {
             shared: shared.clone(),
             flow: settings.flow,
@@ -182,7 +184,7 @@ impl Http {
             },
         };
         Ok(Http {
-            agent: Agent::with_parts(config, dialer, DefaultResolver::default()),
+            agent: Agent::with_parts(config, dialer, names),
             shared,
             stall: settings.stall,
             garbled: 0,

@@ -126,6 +126,10 @@ impl Relay for Link {
         self.report(&Report::Slow(time));
     }
 
+    fn look_up(&self, begins: bool) {
+        self.report(&Report::Lookup(begins));
+    }
+
     fn moved(&self, bytes: u64) {
         // Not worth waiting for a coordinator that has other things to do.
         if sys::can_write(self.stream.as_fd()) {

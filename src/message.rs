@@ -93,6 +93,9 @@ pub enum Report {
     Slow(Duration),
     /// The credentials are not accepted any more: send others.
     Expired,
+    /// A host's name is looked up, and nothing can be said until that is over;
+    /// or it is over.
+    Lookup(bool),
 }
 
 /// A line of these fields, with its end.
@@ -262,6 +265,7 @@ impl Report {
             Report::Moved(bytes) => line(&["moved", &bytes.to_string()]),
             Report::Slow(time) => line(&["slow", &time.as_millis().to_string()]),
             Report::Expired => line(&["expired"]),
+            Report::Lookup(begins) => line(&["lookup", flag_text(*begins)]),
         }
     }
 
@@ -288,6 +292,7 @@ impl Report {
             ["moved", bytes] => Report::Moved(number(bytes)?),
             ["slow", time] => Report::Slow(milliseconds(time)?),
             ["expired"] => Report::Expired,
+            ["lookup", begins] => Report::Lookup(flag(begins)?),
             _ => return None,
         })
     }
@@ -377,6 +382,8 @@ mod tests {
             Report::Moved(1),
             Report::Slow(Duration::from_millis(5)),
             Report::Expired,
+            Report::Lookup(true),
+            Report::Lookup(false),
         ] {
             let line = report.to_line();
             assert_eq!(Report::parse(&line).as_ref(), Some(&report), "{line}");

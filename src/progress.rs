@@ -73,6 +73,10 @@ pub trait Relay: Send + Sync {
     /// The service asked to be spared for so long.
     fn slowed(&self, time: Duration);
 
+    /// A name look-up begins, and until it is over I cannot say that I am alive;
+    /// or it is over.
+    fn look_up(&self, begins: bool);
+
     /// So many bytes of the present block are on their way; I am alive.
     fn moved(&self, bytes: u64);
 
@@ -388,6 +392,12 @@ impl Flow for Progress {
                 Grant::Wait(_) if self.pulse() => return None,
                 Grant::Wait(time) => self.wait(time),
             }
+        }
+    }
+
+    fn look_up(&self, begins: bool) {
+        if let Some(relay) = &self.relay {
+            relay.look_up(begins);
         }
     }
 

@@ -204,6 +204,9 @@ impl<'a> Sending<'a> {
         } = self.record;
         let task = Task::new(name, upload, *blocksize, self.plan.encryption());
         let mut team = Team::new(brief, brief.jobs, task, Some(source.share()?));
+        if team.idle(self.client).is_none() {
+            return self.alone(source);
+        }
         if let Err(e) = self.take_turns(&mut team, source) {
             for (_, report) in team.dismiss(self.client) {
                 if let Report::Stored(block) = report {
@@ -223,7 +226,7 @@ impl<'a> Sending<'a> {
         let (mut next, mut turn, mut ended) = (0, None, false);
         while !ended || !self.books.has_all_before(next) {
             let worker = match turn.is_none() && !ended && self.books.has_room_for(next) {
-                true => team.idle(self.client)?,
+                true => team.idle(self.client),
                 false => None,
             };
             if let Some(worker) = worker {

@@ -22,6 +22,9 @@ pub trait Flow: Send + Sync {
 
     /// So many bytes were moved, in either direction.
     fn moved(&self, bytes: usize);
+
+    /// A name is looked up, which nothing interrupts; or that is over.
+    fn look_up(&self, _begins: bool) {}
 }
 
 /// A flow that sockets share.

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 use super::answer::LIMIT;
-use crate::dialer::Dialer;
+use crate::dialer::{Dialer, Names};
 use crate::error::os_reason;
 use crate::socket::{Flow, SharedFlow};
 use crate::sys;
@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use ureq::Agent;
 use ureq::http::{Request, Uri};
-use ureq::unversioned::resolver::DefaultResolver;
 
 /// Ends a blocked call once a signal asked us to stop, and holds up nothing.
 struct Unhindered;
@@ -68,16 +67,13 @@ impl Nearby {
             .timeout_recv_response(Some(stall * 3))
             .timeout_recv_body(Some(stall * 3))
             .build();
+        let names = Names { flow: flow() };
         let dialer = Dialer {
             shared: Arc::new(Shared::default()),
             flow: flow(),
             tls: None,
         };
-        Nearby(Agent::with_parts(
-            config,
-            dialer,
-            DefaultResolver::default(),
-        ))
+        Nearby(Agent::with_parts(config, dialer, names))
     }
 
     /// One request, with an empty body where the method wants one.

@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub(super) moving: u64,
     /// How long it has said nothing.
     pub(super) silent: Duration,
+    /// It has said that it cannot say anything for a while.
+    pub(super) excused: bool,
     /// The rate it was told.
     pub(super) rate: Option<u64>,
     /// Which credentials it has, by their count.
@@ -45,13 +47,15 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Start one for this command, at this end of the stream.
+    /// Start one for this command, at this end of the stream. Comes with the
+    /// channel once more, to tell it something at any time.
     pub(super) fn start(
         command: Command,
         stream: Option<&OwnedFd>,
         keys: u64,
-    ) -> io::Result<Worker> {
+    ) -> io::Result<(Worker, UnixStream)> {
         let (channel, theirs) = UnixStream::pair()?;
+        let ear = channel.try_clone()?;
         let theirs = Stdio::from(OwnedFd::from(theirs));
         let stream = match stream {
             Some(fd) => Stdio::from(fd.try_clone()?),
@@ -66,17 +70,19 @@ impl Worker {
         // The program goes out of scope here, and with it the worker's end of
         // the channel: while that is open, we would not see the worker go.
         let child = program.stdin(stdin).stdout(stdout).spawn()?;
-        Ok(Worker {
+        let worker = Worker {
             child,
             channel,
             lines: Lines::default(),
             duty: Duty::None,
             moving: 0,
             silent: Duration::ZERO,
+            excused: false,
             rate: None,
             keys,
             gone: false,
-        })
+        };
+        Ok((worker, ear))
     }
 
     /// Tell it. It may be gone: that is seen when it is listened to.

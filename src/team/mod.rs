@@ -4,8 +4,9 @@
 //! and not before. The coordinator hands out jobs, and waits in one poll(2) for
 //! what they report; signals, the meter, a pause asked for by the service and
 //! fresh credentials are seen to meanwhile. No data of the stream passes through
-//! here. A worker that ends, or gives no sign of life, ends the run; and when
-//! the run ends, in whatever way, no worker is left.
+//! here. A worker that ends, or gives no sign of life, ends the run; one that
+//! cannot be started does not; and when the run ends, in whatever way, no worker
+//! is left.
 
 mod member;
 
@@ -75,26 +76,40 @@ impl Team {
         }
     }
 
-    /// A worker without a job, started if need be; None if all have one. 70 if
-    /// one cannot be started.
-    pub fn idle(&mut self, client: &Client) -> Result<Option<usize>> {
+    /// A worker without a job, started if need be. None if all have one, and no
+    /// more can be started.
+    pub fn idle(&mut self, client: &Client) -> Option<usize> {
         if let Some(at) = self.crew.iter().position(|w| w.duty == Duty::None) {
-            return Ok(Some(at));
+            return Some(at);
         }
-        if self.crew.len() == self.begin.jobs {
-            return Ok(None);
+        let count = self.crew.len();
+        if count == self.begin.jobs {
+            return None;
         }
-        let worker = self.hire(client).map_err(|e| {
-            let why = format!("not started: {}", os_reason(&e));
-            Error::new(Exit::Internal, name(self.crew.len()), why)
-        })?;
-        self.crew.push(worker);
-        Ok(Some(self.crew.len() - 1))
+        match self.hire(client) {
+            Ok(worker) => self.crew.push(worker),
+            Err(e) => {
+                // Of processes or descriptors there are too many: those that we
+                // have will do.
+                let jobs = std::mem::replace(&mut self.begin.jobs, count);
+                let (name, why) = (name(count), os_reason(&e));
+                let left = format!("going on with {count} of {jobs} workers");
+                let text = format!("{name}: not started: {why}: {left}");
+                client.progress().warn(&text);
+                return None;
+            }
+        }
+        Some(count)
+    }
+
+    /// Whether there is no worker at all, and none can be started.
+    pub fn is_empty(&self) -> bool {
+        self.begin.jobs == 0
     }
 
     fn hire(&self, client: &Client) -> io::Result<Worker> {
-        let worker = Worker::start(self.begin.command, self.stream.as_ref(), self.keys)?;
-        let ear = worker.channel.try_clone()?;
+        let stream = self.stream.as_ref();
+        let (worker, ear) = Worker::start(self.begin.command, stream, self.keys)?;
         client.progress().when_slowed(move |time| {
             mention(&ear, &Order::Hold(time));
         });
@@ -241,6 +256,7 @@ impl Team {
                 Some(Report::Moved(bytes)) => self.crew[at].moving = bytes.min(self.most),
                 Some(Report::Slow(time)) => progress.slowed(time),
                 Some(Report::Expired) => self.renew(at, client),
+                Some(Report::Lookup(begins)) => self.crew[at].excused = begins,
                 // Nobody has asked us to stop: somebody has killed it.
                 Some(Report::Failed { error, .. }) if matches!(error.exit(), Exit::Signal(_)) => {
                     let error = Error::new(Exit::Internal, name(at), error.why());
@@ -284,14 +300,15 @@ impl Team {
         self.crew[at].tell(&Order::Credentials(fresh));
     }
 
-    /// A worker that does something says at least once a second that it is alive. Only
-    /// the time counts in which we could have heard it: not that in which we
-    /// were stopped, or busy with a request of our own.
+    /// A worker that does something says at least once a second that it is alive,
+    /// unless it has said that it cannot. Only the time counts in which we could
+    /// have heard it: not that in which we were stopped, or busy with a request
+    /// of our own.
     fn mind_silence(&mut self) -> Result<()> {
         let passed = self.waited.elapsed().min(2 * LONG_NAP);
         self.waited = Instant::now();
         for (at, worker) in self.crew.iter_mut().enumerate() {
-            if matches!(worker.duty, Duty::Transfer | Duty::Write) {
+            if matches!(worker.duty, Duty::Transfer | Duty::Write) && !worker.excused {
                 worker.silent += passed;
             }
             if worker.silent > self.silence {

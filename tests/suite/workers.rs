@@ -10,6 +10,7 @@ mod ends;
 mod groups;
 mod keys;
 mod lines;
+mod names;
 mod pauses;
 mod rate;
 mod streams;
