@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::call::{Failure, Halt, Known, Operation};
+use super::call::{Call, Failure, Halt, Known, Operation};
 use super::endpoint::Endpoint;
 use super::fault::{Fault, Verdict, judge};
 use super::headers::Headers;
@@ -239,7 +239,7 @@ impl Client {
             if self.mend(&verdict, signed_at) && trial.may_mend() {
                 continue;
             }
-            if let Err((exit, early)) = self.may_wait(trial, &fault, &verdict, op.call().key) {
+            if let Err((exit, early)) = self.may_wait(trial, &fault, &verdict, &op.call()) {
                 let error = Error::new(exit, what, fault.why());
                 let failure = trial.failure(&fault, error);
                 return Err(Failure { early, ..failure }.into());
@@ -320,13 +320,13 @@ impl Client {
         trial: &Trial,
         fault: &Fault,
         verdict: &Verdict,
-        key: Option<&str>,
+        call: &Call,
     ) -> std::result::Result<(), (Exit, bool)> {
         let doubted = match fault {
             Fault::Wrong { .. } => self.damaged.is_some(),
             // Underway, only of what was found so before: -f replaces it.
             _ if !fault.is_of_object() => false,
-            _ if self.underway => self.damaged.as_deref() == key,
+            _ if self.underway => self.damaged.as_deref() == call.key,
             _ => self.damaged.is_some(),
         };
         if doubted && trial.is_read_enough() {
@@ -343,11 +343,13 @@ impl Client {
             Verdict::Checksum => Exit::Unavailable,
         };
         let lasting = match fault {
-            // What is archived stays so for hours, and only if it is asked for.
-            Fault::Refused(r) => {
-                matches!(r.status, 404 | 405 | 409 | 411..=417 | 501)
-                    || r.code == "InvalidObjectState"
-            }
+            // What is archived stays so for hours, and only if it is asked for. Of
+            // a GET the other statuses make no sense, and may pass.
+            Fault::Refused(r) => match r.status {
+                404 => true,
+                405 | 409 | 411..=417 | 501 => call.method != "GET",
+                _ => r.code == "InvalidObjectState",
+            },
             Fault::Fatal(_) => true,
             _ => false,
         };
