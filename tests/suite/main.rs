@@ -6,6 +6,7 @@ mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actors;
 mod commands;
 mod commit;
 mod damage;
