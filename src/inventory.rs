@@ -1,28 +1,37 @@
 //! What is stored of a stream, held against what its indexes say.
 //!
-//! Listings come in the order of keys, and so do the blocks of an index: both
-//! are walked side by side, a page and an index at a time, so that memory does
-//! not grow with the stream.
+//! Blocks stand in an index in the order of their keys, and both are walked side
+//! by side, a page and an index at a time, so that memory does not grow with the
+//! stream. So the listing must have that order too: one that does not is refused
+//! (69), since every key in it would seem to be foreign or missing. That something
+//! is not listed proves nothing: who concludes from it looks at the object first.
 
-use crate::error::Result;
+use std::ops::Range;
+
+use crate::error::{Error, Exit, Result};
 use crate::index::each_index;
 use crate::key::{Keys, Name, Sha256, UploadId};
-use crate::manifest::Manifest;
+use crate::manifest::{BlockRef, Manifest};
 use crate::s3::{Client, Object, Pages};
 use crate::uri;
 
 /// A difference between the store and the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The manifest names it, the store does not list it.
-    Missing(String),
-    /// Its size is not what it must be.
+    /// The manifest names it, and of this size if it is a block; the store does
+    /// not list it.
+    Missing(String, Option<u64>),
+    /// The store does not list it with this size, which it must have.
     Size(String, u64),
     /// The store lists it, the manifest does not name it.
     Extra(String),
 }
 
-/// A listing that can be looked at one object at a time.
+/// How many blocks with the same number an upload is resumed with. There may be
+/// one for each run that was broken off; more only means to send one again.
+const SAME_NUMBER: usize = 64;
+
+/// A listing in the order of keys that can be looked at one object at a time.
 pub struct Walk {
     pages: Pages,
     page: std::vec::IntoIter<Object>,
@@ -30,10 +39,11 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// All objects whose keys begin with `prefix`.
+    /// All objects whose keys begin with `prefix`. 69, when it comes to that, if
+    /// they do not come in order.
     pub fn new(prefix: &str) -> Walk {
         Walk {
-            pages: Pages::new(prefix),
+            pages: Pages::in_order(prefix),
             page: Vec::new().into_iter(),
             next: None,
         }
@@ -74,26 +84,99 @@ pub fn parse_key(rest: &str) -> Option<(u64, Sha256)> {
 }
 
 impl Stored {
-    /// The blocks of this upload.
-    pub fn new(keys: &Keys, name: &Name, upload: &UploadId) -> Stored {
+    /// The blocks of this upload. 69 if the first ones are not listed in order.
+    pub fn open(
+        client: &mut Client,
+        keys: &Keys,
+        name: &Name,
+        upload: &UploadId,
+    ) -> Result<Stored> {
         let prefix = keys.blocks(name, upload);
-        let walk = Walk::new(&prefix);
-        Stored { prefix, walk }
+        let mut walk = Walk::new(&prefix);
+        walk.peek(client)?;
+        Ok(Stored { prefix, walk })
     }
 
-    /// Lengths and hashes of the blocks that are there under this number. To be
-    /// asked in order of numbers.
+    /// Lengths and hashes of the blocks that are there under this number, or of
+    /// some of them. To be asked in order of numbers.
     pub fn under(&mut self, client: &mut Client, number: u64) -> Result<Vec<(u64, Sha256)>> {
         let mut found = Vec::new();
         while let Some(object) = self.walk.peek(client)? {
             match parse_key(&object.key[self.prefix.len()..]) {
                 Some((n, _)) if n > number => break,
-                Some((n, sha256)) if n == number => found.push((object.size, sha256)),
+                Some((n, sha256)) if n == number && found.len() < SAME_NUMBER => {
+                    found.push((object.size, sha256));
+                }
                 _ => {}
             }
             self.walk.advance();
         }
         Ok(found)
+    }
+}
+
+/// What the indexes of a stream say of its blocks, by number. One index is held
+/// in memory, so it is best asked in order.
+pub struct Named<'a> {
+    keys: &'a Keys,
+    manifest: &'a Manifest,
+    /// The blocks of the index that was read last, or why it cannot be read.
+    numbers: Range<u64>,
+    blocks: Result<Vec<BlockRef>>,
+}
+
+impl Named<'_> {
+    /// Of this stream.
+    pub fn new<'a>(keys: &'a Keys, manifest: &'a Manifest) -> Named<'a> {
+        Named {
+            keys,
+            manifest,
+            numbers: 0..0,
+            blocks: Ok(Vec::new()),
+        }
+    }
+
+    /// The block of this number; None if the stream ends before it. 65 if its
+    /// index cannot be read.
+    pub fn block(&mut self, client: &mut Client, number: u64) -> Result<Option<BlockRef>> {
+        if number >= self.manifest.blocks() {
+            return Ok(None);
+        }
+        if !self.numbers.contains(&number) {
+            self.read(client, number)?;
+        }
+        let blocks = self.blocks.as_ref().map_err(Error::clone)?;
+        let at = (number - self.numbers.start) as usize;
+        Ok(blocks.get(at).copied())
+    }
+
+    /// Read the index that lists this block.
+    fn read(&mut self, client: &mut Client, number: u64) -> Result<()> {
+        let (mut first, mut start) = (0, 0);
+        for index in &self.manifest.indexes {
+            self.numbers = first..first + index.blocks;
+            if self.numbers.contains(&number) {
+                break;
+            }
+            first += index.blocks;
+            start += index.bytes;
+        }
+        let mut found = Vec::new();
+        let read = each_index(
+            client,
+            self.keys,
+            self.manifest,
+            &(start..start + 1),
+            |_, blocks| {
+                found = blocks;
+                Ok(())
+            },
+        );
+        self.blocks = read.map(|()| found);
+        match &self.blocks {
+            Err(e) if e.exit() != Exit::Data => Err(e.clone()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -147,11 +230,11 @@ fn expect(
             continue;
         }
         return match size.filter(|size| *size != object.size) {
-            Some(_) => each(client, Finding::Size(object.key, object.size)),
+            Some(size) => each(client, Finding::Size(object.key, size)),
             None => Ok(()),
         };
     }
-    each(client, Finding::Missing(key.to_string()))
+    each(client, Finding::Missing(key.to_string(), size))
 }
 
 fn rest(client: &mut Client, walk: &mut Walk, each: &mut Each) -> Result<()> {

@@ -102,6 +102,8 @@ pub fn open(client: &mut Client, name: &Name) -> Result<Option<Old>> {
         Ok(())
     })?;
     numbered.sort_unstable();
+    // A service may list a block twice.
+    numbered.dedup_by_key(|(number, _)| *number);
     for (expected, (number, size)) in (0..).zip(&numbered) {
         let why = match (*number == expected, *size > BLOCK_LIMIT) {
             (false, _) => format!("block {expected} is missing, and later ones are there"),

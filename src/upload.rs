@@ -146,7 +146,7 @@ fn begin(
             let why = "another upload was committed meanwhile";
             return Err(client.error(Exit::Changed, Some(&keys.manifest(name)), why));
         }
-        let stored = Stored::new(keys, name, &record.upload);
+        let stored = Stored::open(client, keys, name, &record.upload)?;
         return Ok((record, Some(stored)));
     }
     let record = record::create(client, keys, name, options.blocksize.unwrap_or(BLOCKSIZE))?;

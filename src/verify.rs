@@ -5,15 +5,18 @@
 //! makes the exit status 65; an object in an archive, which cannot be read at
 //! present, is a line too, and makes it 69. Nothing is changed.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use crate::brief::Brief;
 use crate::commit;
 use crate::error::{Exit, Result};
 use crate::fetching::{Fetching, Settle};
-use crate::inventory::{Finding, Walk, compare, parse_key};
+use crate::inventory::{Finding, Named, Walk, compare, parse_key};
 use crate::key::{Keys, Name};
 use crate::legacy::Old;
 use crate::manifest::Manifest;
-use crate::s3::Client;
+use crate::s3::{Client, Kind, Presence};
 use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 
@@ -39,7 +42,14 @@ pub fn verify(
         false => {
             client.progress().set_size(manifest.bytes());
             let mut findings = read(client, keys, &manifest, brief)?;
-            findings.bad += extra(client, keys, &manifest)?;
+            let strays = extra(client, keys, &manifest);
+            match strays {
+                // What is wrong is worse than what could not be looked at.
+                Err(e) if findings.bad > 0 && e.exit() == Exit::Unavailable => {
+                    client.progress().say(&e.to_string());
+                }
+                strays => findings.bad += strays?,
+            }
             findings
         }
     };
@@ -169,67 +179,113 @@ fn extra(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
     }
 }
 
-/// Hold the listings against the manifest alone: every index it names, and as
-/// many blocks and bytes as it says, without a gap.
 fn listed(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
-    let mut found = listed_indexes(client, keys, manifest)?;
-    let prefix = keys.blocks(&manifest.name, &manifest.upload);
-    let mut walk = Walk::new(&prefix);
-    let (mut next, mut bytes) = (0, 0);
-    while let Some(object) = walk.peek(client)? {
-        let object = object.clone();
-        walk.advance();
-        let number = parse_key(&object.key[prefix.len()..]).map(|(number, _)| number);
-        let last = number.map(|n| n + 1) == Some(manifest.blocks());
-        let what = match number {
-            Some(n) if n >= next && n < manifest.blocks() => {
-                for gap in next..n {
-                    report(client, &format!("{prefix}{gap:010}"), "missing");
-                    found += 1;
-                }
-                next = n + 1;
-                bytes += object.size;
-                match object.size == manifest.blocksize || last {
-                    true => continue,
-                    false => "has the wrong size",
-                }
-            }
-            _ => "does not belong to the stream",
-        };
-        report(client, &object.key, what);
-        found += 1;
-    }
-    for gap in next..manifest.blocks() {
-        report(client, &format!("{prefix}{gap:010}"), "missing");
-        found += 1;
-    }
-    if found == 0 && bytes != manifest.bytes() {
-        let what = format!("{bytes} bytes are stored, not {}", manifest.bytes());
-        report(client, &prefix, &what);
-        found += 1;
-    }
-    Ok(found)
+    let mut quick = Quick {
+        keys,
+        manifest,
+        named: Named::new(keys, manifest),
+        found: 0,
+    };
+    quick.indexes(client)?;
+    quick.blocks(client)?;
+    Ok(quick.found)
 }
 
-fn listed_indexes(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<u64> {
-    let (name, upload) = (&manifest.name, &manifest.upload);
-    let prefix = keys.indexes(name, upload);
-    let mut there = std::collections::BTreeSet::new();
-    client.list(&prefix, |object| {
-        there.insert(object.key);
-        Ok(())
-    })?;
-    let mut found = 0;
-    for (n, index) in manifest.indexes.iter().enumerate() {
-        let key = keys.index(name, upload, n as u64, &index.sha256);
-        if !there.remove(&key) {
-            report(client, &key, "missing");
-            found += 1;
+/// The listings held against the manifest alone: every index that it names, and
+/// as many blocks as it says, each of its size, without a gap. What is not listed,
+/// or with another size, is looked at itself before it is called missing or wrong.
+struct Quick<'a> {
+    keys: &'a Keys,
+    manifest: &'a Manifest,
+    named: Named<'a>,
+    /// What is wrong.
+    found: u64,
+}
+
+impl Quick<'_> {
+    fn note(&mut self, client: &Client, key: &str, what: &str) {
+        report(client, key, what);
+        self.found += 1;
+    }
+
+    fn blocks(&mut self, client: &mut Client) -> Result<()> {
+        let manifest = self.manifest;
+        let prefix = self.keys.blocks(&manifest.name, &manifest.upload);
+        let mut walk = Walk::new(&prefix);
+        let mut next = 0;
+        while walk.peek(client)?.is_some() {
+            let Some(object) = walk.advance() else {
+                continue;
+            };
+            let number = parse_key(&object.key[prefix.len()..]).map(|(number, _)| number);
+            match number.filter(|n| (next..manifest.blocks()).contains(n)) {
+                Some(n) => {
+                    self.unlisted(client, &prefix, next..n)?;
+                    next = n + 1;
+                    let start = n * manifest.blocksize;
+                    let size = manifest.bytes().saturating_sub(start);
+                    let size = size.min(manifest.blocksize);
+                    if object.size != size {
+                        self.look(client, &object.key, size)?;
+                    }
+                }
+                None => self.note(client, &object.key, "does not belong to the stream"),
+            }
         }
+        self.unlisted(client, &prefix, next..manifest.blocks())
     }
-    for key in &there {
-        report(client, key, "does not belong to the stream");
-        found += 1;
+
+    /// Blocks that the listing does not have; nor, perhaps, the store.
+    fn unlisted(&mut self, client: &mut Client, prefix: &str, numbers: Range<u64>) -> Result<()> {
+        let (name, upload) = (&self.manifest.name, &self.manifest.upload);
+        for number in numbers {
+            match self.named.block(client, number) {
+                Ok(Some(block)) => {
+                    let key = self.keys.block(name, upload, number, &block.sha256);
+                    self.look(client, &key, block.length)?;
+                }
+                Err(e) if e.exit() != Exit::Data => return Err(e),
+                _ => {
+                    let what = "not listed, and its index cannot be read";
+                    self.note(client, &format!("{prefix}{number:010}"), what);
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(found)
+
+    fn look(&mut self, client: &mut Client, key: &str, size: u64) -> Result<()> {
+        match client.see(key, Kind::Block, size)? {
+            Presence::Whole => {}
+            Presence::OtherLength => self.note(client, key, "has the wrong size"),
+            Presence::Missing => self.note(client, key, "missing"),
+        }
+        Ok(())
+    }
+
+    fn indexes(&mut self, client: &mut Client) -> Result<()> {
+        let (name, upload) = (&self.manifest.name, &self.manifest.upload);
+        let prefix = self.keys.indexes(name, upload);
+        let mut there = BTreeSet::new();
+        client.list(&prefix, |object| {
+            there.insert(object.key);
+            Ok(())
+        })?;
+        let mut first = 0;
+        for (n, index) in self.manifest.indexes.iter().enumerate() {
+            let key = self.keys.index(name, upload, n as u64, &index.sha256);
+            if !there.remove(&key) {
+                match self.named.block(client, first) {
+                    Ok(_) => {}
+                    Err(e) if e.exit() == Exit::Data => self.note(client, &key, "missing"),
+                    Err(e) => return Err(e),
+                }
+            }
+            first += index.blocks;
+        }
+        for key in &there {
+            self.note(client, key, "does not belong to the stream");
+        }
+        Ok(())
+    }
 }

@@ -119,6 +119,12 @@ impl Failure {
     pub fn no_such_key(&self) -> bool {
         self.refusal.as_ref().is_some_and(|r| r.no_such_key())
     }
+
+    /// Whether the object is in an archive: it is there, and cannot be read now.
+    pub fn is_archived(&self) -> bool {
+        let refusal = self.refusal.as_ref();
+        refusal.is_some_and(|r| r.code == "InvalidObjectState")
+    }
 }
 
 impl From<Failure> for Error {

@@ -1,9 +1,9 @@
 //! The S3 client: signed requests that are tried until they succeed.
 //!
-//! `client` tries, and tries again, by `attempt`; `ops`, `listing` and `deletion`
-//! know the operations, `call` is what they agree on, `refusal` reads what a
-//! server says of an error; `endpoint`, `fault`, `headers`, `trial` and `xml` are
-//! pure.
+//! `client` tries, and tries again, by `attempt`; `ops`, `listing`, `presence` and
+//! `deletion` know the operations, `call` is what they agree on, `refusal` reads
+//! what a server says of an error; `endpoint`, `fault`, `headers`, `trial` and
+//! `xml` are pure.
 //! Nothing here knows what a stream is.
 
 mod attempt;
@@ -15,6 +15,7 @@ mod fault;
 mod headers;
 mod listing;
 mod ops;
+mod presence;
 mod refusal;
 mod trial;
 pub(crate) mod xml;
@@ -26,5 +27,6 @@ pub use fault::{Fault, Refusal, Sizes, backoff};
 pub use headers::{Headers, Kind};
 pub use listing::Pages;
 pub use ops::{Condition, Get, Glance, Got, Put, READINGS, Sight, error_within};
+pub use presence::Presence;
 pub use trial::Trial;
 pub use xml::{Object, is_region};

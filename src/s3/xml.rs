@@ -89,7 +89,9 @@ pub fn page(body: &[u8], prefix: &str) -> Option<Page> {
     };
     let mut page = Page {
         truncated: value(root, "IsTruncated").is_some_and(|v| v.trim() == "true"),
-        token: value(root, "NextContinuationToken").map(str::to_string),
+        token: value(root, "NextContinuationToken")
+            .filter(|token| !token.is_empty())
+            .map(str::to_string),
         ..Page::default()
     };
     for contents in children(root, "Contents") {

@@ -119,12 +119,12 @@ const DAMAGES: [Damage; 12] = [
     (
         |s| remove(s, &key(s, "block", 0)),
         &["/0000000000."],
-        &["/0000000000: missing"],
+        &["/0000000000."],
     ),
     (
         |s| remove(s, &key(s, "block", 5)),
         &["/0000000005."],
-        &["/0000000005: missing"],
+        &["/0000000005."],
     ),
     (
         |s| remove(s, &key(s, "index", 2)),
@@ -144,7 +144,7 @@ const DAMAGES: [Damage; 12] = [
     (
         |s| change(s, &key(s, "block", 5), |data| data.truncate(9)),
         &["/0000000005."],
-        &["327689 bytes are stored, not 332001"],
+        &["/0000000005."],
     ),
     (
         |s| extra(s, "block", 2),
@@ -169,7 +169,7 @@ const DAMAGES: [Damage; 12] = [
             change(s, &key(s, "block", 4), |data| data.truncate(0));
         },
         &["/index/export/", "/0000000003.", "/0000000004."],
-        &["/index/export/", "/0000000003: missing", "/0000000004."],
+        &["/index/export/", "/0000000003.", "/0000000004."],
     ),
 ];
 
@@ -260,6 +260,6 @@ fn more_blocks_than_a_page_holds() {
     quick(&site).run().ok();
     assert_eq!(site.seen("GET", "s3pipe%2Fblock").len(), 2);
     remove(&site, &key(&site, "block", 1050));
-    names(&quick(&site).run(), &["/0000001050: missing"]);
+    names(&quick(&site).run(), &["/0000001050."]);
     names(&site.run("verify").run(), &["/0000001050."]);
 }
