@@ -5,12 +5,12 @@
 
 use std::io::Write;
 
-use crate::commit;
+use crate::commit::{self, Head};
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::key::{Keys, Name};
 use crate::legacy::{self, Old};
-use crate::remove::remove_upload;
-use crate::s3::{Client, Kind};
+use crate::remove::{STILL_THERE, remove_head, remove_stream};
+use crate::s3::Client;
 use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 use crate::sys;
@@ -132,27 +132,37 @@ fn table(lines: &[(&str, String)]) -> String {
     lines.iter().map(line).collect()
 }
 
-/// Remove a stream: the manifest first, so that nothing ever names a block
-/// that is gone. 66 if there is none, unless `force`.
+/// Remove a stream: what makes it one before its blocks, so that nothing ever
+/// names a block that is gone. 66 if there is none, unless `force`.
 pub fn delete(client: &mut Client, keys: &Keys, name: &Name, force: bool) -> Result<()> {
-    let manifest = match stream::open(client, keys, name) {
-        Ok(Stream::Current(manifest)) => manifest,
-        Ok(Stream::Old(_)) => return legacy::delete(client, name),
-        Err(e) if force && e.exit() == Exit::Missing => return Ok(()),
+    match stream::open(client, keys, name) {
+        Ok(Stream::Current(manifest)) => remove_stream(client, keys, &manifest),
+        Ok(Stream::Old(_)) => delete_old(client, name),
+        Err(e) if force && e.exit() == Exit::Missing => Ok(()),
         // Its blocks are for clean to find.
         Err(e) if force && e.exit() == Exit::Data => {
-            client.delete(&keys.manifest(name), Kind::Manifest)?;
-            return legacy::delete(client, name);
+            remove_head(client, &keys.manifest(name), &mut |client| {
+                let head = commit::look(client, keys, name)?;
+                Ok(!matches!(head, Head::Damaged(..)))
+            })?;
+            delete_old(client, name)
         }
-        Err(e) if e.exit() == Exit::Data => return Err(e.also("delete -f removes it")),
-        Err(e) => return Err(e),
-    };
-    client.delete(&keys.manifest(name), Kind::Manifest)?;
-    if commit::look(client, keys, name)?.upload() == Some(&manifest.upload) {
-        let why = "the server says that it was deleted, but still shows it";
-        return Err(client.error(Exit::Unavailable, Some(&keys.manifest(name)), why));
+        Err(e) if e.exit() == Exit::Data => Err(e.also("delete -f removes it")),
+        Err(e) => Err(e),
     }
-    remove_upload(client, keys, name, &manifest.upload)
+}
+
+/// The same for version 1.
+fn delete_old(client: &mut Client, name: &Name) -> Result<()> {
+    let key = legacy::info_key(name);
+    let gone = &mut |client: &mut Client| Ok(legacy::exists(client, name)? != Some(true));
+    remove_head(client, &key, gone)?;
+    let mut see = |client: &mut Client| match gone(client)? {
+        true => Ok(()),
+        false => Err(client.error(Exit::Unavailable, Some(&key), STILL_THERE)),
+    };
+    legacy::delete_blocks(client, name, &mut see)?;
+    see(client)
 }
 
 /// Write text to stdout. 74 if that fails.

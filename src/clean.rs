@@ -2,23 +2,27 @@
 //!
 //! Never a block of an upload that a manifest names, nor one of an upload that
 //! may still be running: its newest object must be older than a limit, by the
-//! store's own clock. The record goes first, which a running upload notices
-//! before its commit; the manifest is looked at last.
+//! store's own clock, as that was before the first look. It is listed once more
+//! right before anything is done to it. The record goes first, which a running
+//! upload notices before its commit; the manifest is looked at after that.
+//!
+//! Listings are taken as sets: they may come in any order, and have a key twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::commit::{self, Head};
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::key::{Keys, Name, Part, UploadId};
-use crate::remove::{remove_stale, remove_upload};
-use crate::s3::{Client, Kind};
+use crate::remove::{remove_strays, remove_upload};
+use crate::s3::{Client, Kind, Object, Pages};
 use crate::time::Utc;
 
 /// What is stored of one upload.
 #[derive(Clone, Copy, Debug)]
 struct Found {
-    newest: Utc,
+    newest: Option<Utc>,
     blocks: u64,
     bytes: u64,
     /// There is a record: the upload runs, or did not come to its end.
@@ -27,50 +31,100 @@ struct Found {
     timeless: bool,
 }
 
+impl Found {
+    const NOTHING: Found = Found {
+        newest: None,
+        blocks: 0,
+        bytes: 0,
+        record: false,
+        timeless: false,
+    };
+
+    fn add(&mut self, part: Part, object: &Object) {
+        match Utc::parse_rfc3339(&object.modified) {
+            Some(time) => self.newest = self.newest.max(Some(time)),
+            None => self.timeless = true,
+        }
+        self.record |= part == Part::Record;
+        if part == Part::Block {
+            self.blocks += 1;
+            self.bytes += object.size;
+        }
+    }
+
+    /// Whether there is something of it, and nothing newer than this.
+    fn is_old(&self, limit: Utc) -> bool {
+        !self.timeless && self.newest.is_some_and(|newest| newest < limit)
+    }
+}
+
 type Uploads = BTreeMap<(Name, UploadId), Found>;
 
-/// Uploads with a record, or with anything at all, by stream and time.
-fn gather(client: &mut Client, keys: &Keys, records_only: bool) -> Result<Uploads> {
+/// Uploads with any of these parts, by stream and time; and the time by the
+/// service's clock when it began to list them.
+fn gather(client: &mut Client, parts: &[(Part, String)]) -> Result<(Uploads, Utc)> {
     let mut uploads = Uploads::new();
-    for (part, prefix) in keys.uploads() {
-        if records_only && part != Part::Record {
+    let (local, mut began) = (client.now(), None);
+    for (part, prefix) in parts {
+        let mut pages = Pages::new(prefix);
+        while let Some(page) = client.next_page(&mut pages)? {
+            began = began.or_else(|| client.last_date());
+            began.get_or_insert(local);
+            for object in page {
+                let mut segments = object.key[prefix.len()..].split('/');
+                let name = segments.next().and_then(Name::decode);
+                let id = segments.next().and_then(UploadId::parse);
+                // Else it was not made by s3pipe.
+                if let Some(owner) = name.zip(id) {
+                    let found = uploads.entry(owner).or_insert(Found::NOTHING);
+                    found.add(*part, &object);
+                }
+            }
+        }
+    }
+    Ok((uploads, began.unwrap_or(local)))
+}
+
+/// All that is stored of one upload, each object of it once.
+fn survey(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<Found> {
+    let parts = [
+        (Part::Record, keys.record(name, id)),
+        (Part::Index, keys.indexes(name, id)),
+        (Part::Block, keys.blocks(name, id)),
+    ];
+    let mut found = Found::NOTHING;
+    for (part, prefix) in parts {
+        let (before, mut last, mut sorted) = (found, None, true);
+        client.list(&prefix, |object| {
+            found.add(part, &object);
+            sorted &= last.as_ref() < Some(&object.key);
+            last = Some(object.key);
+            Ok(())
+        })?;
+        if sorted {
             continue;
         }
+        // Some may have been counted twice. What was seen is remembered only
+        // where that is so, since it grows with the upload.
+        let (hasher, mut seen) = (RandomState::new(), HashSet::new());
+        (found.blocks, found.bytes) = (before.blocks, before.bytes);
         client.list(&prefix, |object| {
-            let mut segments = object.key[prefix.len()..].split('/');
-            let name = segments.next().and_then(Name::decode);
-            let id = segments.next().and_then(UploadId::parse);
-            let Some(owner) = name.zip(id) else {
-                // Not made by s3pipe.
-                return Ok(());
-            };
-            let found = uploads.entry(owner).or_insert(Found {
-                newest: Utc(0),
-                blocks: 0,
-                bytes: 0,
-                record: false,
-                timeless: false,
-            });
-            match Utc::parse_rfc3339(&object.modified) {
-                Some(time) => found.newest = found.newest.max(time),
-                None => found.timeless = true,
-            }
-            found.record |= part == Part::Record;
-            if part == Part::Block {
-                found.blocks += 1;
-                found.bytes += object.size;
+            if seen.insert(hasher.hash_one(&object.key)) {
+                found.add(part, &object);
             }
             Ok(())
         })?;
     }
-    Ok(uploads)
+    Ok(found)
 }
 
 /// The uploads that were never committed: upload and name, separated by a tab,
 /// oldest first within a stream.
 pub fn incomplete(client: &mut Client, keys: &Keys) -> Result<String> {
+    let mut parts = keys.uploads().to_vec();
+    parts.retain(|(part, _)| *part == Part::Record);
     let mut out = String::new();
-    for ((name, id), _) in gather(client, keys, true)? {
+    for ((name, id), _) in gather(client, &parts)?.0 {
         if commit::look(client, keys, &name)?.upload() != Some(&id) {
             out.push_str(&format!("{}\t{}\n", id.as_str(), name.printable()));
         }
@@ -79,72 +133,137 @@ pub fn incomplete(client: &mut Client, keys: &Keys) -> Result<String> {
 }
 
 /// Remove all uploads that no manifest names and whose newest object is older
-/// than `older_than`; of one that is committed and as old, what its owner did
-/// not come to remove. With `only_show` nothing is removed, and a line for each
+/// than `older_than`; of one that is committed and as old, what its owner did not
+/// come to remove. With `only_show` nothing is removed, and a line for each
 /// is returned: upload, bytes, blocks, name.
+///
+/// A committed stream of which something is missing is said, and nothing of it
+/// removed; that makes the result 65, at the end.
 pub fn clean(
     client: &mut Client,
     keys: &Keys,
     older_than: Duration,
     only_show: bool,
 ) -> Result<String> {
-    let uploads = gather(client, keys, false)?;
-    let limit = Utc(client.service_now().0 - older_than.as_secs() as i64);
-    let mut out = String::new();
-    for ((name, id), found) in uploads {
-        if found.timeless || found.newest >= limit {
-            continue;
-        }
-        if is_committed(client, keys, &name, &id)? {
-            if found.record && !only_show {
-                finish(client, keys, &name, &id)?;
-            }
-            continue;
-        }
-        if !only_show {
-            client.delete(&keys.record(&name, &id), Kind::Record)?;
-            // Its owner may have committed it until just now, but not later.
-            if is_committed(client, keys, &name, &id)? {
-                continue;
-            }
-            remove_upload(client, keys, &name, &id)?;
-        }
-        let Found { blocks, bytes, .. } = found;
-        let name = name.printable();
-        let line = format!("{}\t{bytes}\t{blocks}\t{name}", id.as_str());
-        match only_show {
-            true => out.push_str(&(line + "\n")),
-            false => client.progress().debug(|| format!("removed {line}")),
-        }
-    }
-    Ok(out)
-}
-
-/// A committed upload whose owner did not come to tidy up.
-fn finish(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<()> {
-    let Head::Present(manifest, _) = commit::look(client, keys, name)? else {
-        return Ok(());
+    let (uploads, began) = gather(client, &keys.uploads())?;
+    let mut cleaning = Cleaning {
+        keys,
+        limit: Utc(began.0 - older_than.as_secs() as i64),
+        only_show,
+        shown: String::new(),
+        damaged: 0,
+        unfinished: None,
     };
-    if manifest.upload != *id {
-        return Ok(());
+    for ((name, id), found) in uploads {
+        if found.is_old(cleaning.limit) {
+            cleaning.upload(client, &name, &id, found.record)?;
+        }
     }
-    remove_stale(client, keys, &manifest)?;
-    client.delete(&keys.record(name, id), Kind::Record)
+    cleaning.end(client)
 }
 
-fn is_committed(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
-    match commit::look(client, keys, name)? {
-        Head::Unknown => {
-            let why = "403 AccessDenied: whether it is committed cannot be told";
-            Err(client.error(Exit::Denied, Some(&keys.manifest(name)), why))
+/// A run of clean.
+struct Cleaning<'a> {
+    keys: &'a Keys,
+    /// What is not older than this is spared.
+    limit: Utc,
+    only_show: bool,
+    shown: String,
+    /// How many committed streams are not all there.
+    damaged: u64,
+    /// Why committed uploads could not be tidied up.
+    unfinished: Option<Error>,
+}
+
+impl Cleaning<'_> {
+    /// See to an upload that looked old.
+    fn upload(
+        &mut self,
+        client: &mut Client,
+        name: &Name,
+        id: &UploadId,
+        record: bool,
+    ) -> Result<()> {
+        let committed = match commit::look(client, self.keys, name)? {
+            Head::Unknown => {
+                let why = "403 AccessDenied: whether it is committed cannot be told";
+                return Err(client.error(Exit::Denied, Some(&self.keys.manifest(name)), why));
+            }
+            Head::Damaged(_, why) => {
+                let e = client.error(Exit::Data, Some(&self.keys.manifest(name)), why);
+                let text = format!("{e}: its uploads are spared");
+                client.progress().warn(&text);
+                return Ok(());
+            }
+            head => head.upload() == Some(id),
+        };
+        // Nothing but its record says that of a committed one something is left.
+        if committed && (!record || self.only_show || self.unfinished.is_some()) {
+            return Ok(());
         }
-        Head::Damaged(_, why) => {
-            let e = client.error(Exit::Data, Some(&keys.manifest(name)), why);
-            client
-                .progress()
-                .warn(&format!("{e}: its uploads are spared"));
-            Ok(true)
+        let found = survey(client, self.keys, name, id)?;
+        if !found.is_old(self.limit) {
+            return Ok(());
         }
-        head => Ok(head.upload() == Some(id)),
+        match committed {
+            true => self.finish(client, name, id),
+            false => self.remove(client, name, id, found),
+        }
+    }
+
+    /// One that no manifest names.
+    fn remove(
+        &mut self,
+        client: &mut Client,
+        name: &Name,
+        id: &UploadId,
+        found: Found,
+    ) -> Result<()> {
+        let Found { blocks, bytes, .. } = found;
+        let line = format!("{}\t{bytes}\t{blocks}\t{}", id.as_str(), name.printable());
+        if self.only_show {
+            self.shown.push_str(&(line + "\n"));
+        } else if remove_upload(client, self.keys, name, id)? {
+            client.progress().debug(|| format!("removed {line}"));
+        }
+        Ok(())
+    }
+
+    /// A committed one whose owner did not come to tidy up.
+    fn finish(&mut self, client: &mut Client, name: &Name, id: &UploadId) -> Result<()> {
+        let Head::Present(manifest, _) = commit::look(client, self.keys, name)? else {
+            return Ok(());
+        };
+        if manifest.upload != *id {
+            return Ok(());
+        }
+        match remove_strays(client, self.keys, &manifest) {
+            Ok(()) => client.delete(&self.keys.record(name, id), Kind::Record),
+            Err(e) if e.exit() == Exit::Data => {
+                client.progress().say(&e.to_string());
+                self.damaged += 1;
+                Ok(())
+            }
+            // It was replaced or deleted, and is for the next time.
+            Err(e) if e.exit() == Exit::Changed => Ok(()),
+            // The rest may be possible nevertheless, where a listing has no order.
+            Err(e) if e.exit() == Exit::Unavailable => {
+                self.unfinished = Some(e);
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn end(self, client: &Client) -> Result<String> {
+        let why = match self.damaged {
+            0 => return self.unfinished.map_or(Ok(self.shown), Err),
+            1 => "1 stream is not as it must be: run s3pipe verify".to_string(),
+            n => format!("{n} streams are not as they must be: run s3pipe verify"),
+        };
+        if let Some(e) = self.unfinished {
+            client.progress().say(&e.to_string());
+        }
+        Err(client.error(Exit::Data, Some(self.keys.prefix()), why))
     }
 }

@@ -34,7 +34,8 @@ pub struct Old {
     pub blocks: Vec<u64>,
 }
 
-fn info_key(name: &Name) -> String {
+/// The key of the object that says that there is a stream of this name.
+pub fn info_key(name: &Name) -> String {
     format!("stream.{}.info", BASE64.encode(name.text()))
 }
 
@@ -142,10 +143,14 @@ pub fn names(client: &mut Client) -> Result<Vec<Name>> {
     }
 }
 
-/// Remove a stream: what makes it one first, then its blocks.
-pub fn delete(client: &mut Client, name: &Name) -> Result<()> {
-    client.delete(&info_key(name), Kind::Manifest)?;
-    client.delete_prefix(&block_prefix(name), Kind::Block)
+/// Remove the blocks of a stream that is none any more. Before each thousand,
+/// `may` is asked, whose error ends it.
+pub fn delete_blocks(
+    client: &mut Client,
+    name: &Name,
+    may: &mut dyn FnMut(&mut Client) -> Result<()>,
+) -> Result<()> {
+    client.delete_prefix(&block_prefix(name), Kind::Block, may)
 }
 
 impl Old {

@@ -1,29 +1,199 @@
 //! Removing what is of no use any more: an upload that no manifest names, and
 //! what lies within a committed one without belonging to it.
+//!
+//! Whoever calls, and whatever a listing says, two things are seen to here: of an
+//! upload that the manifest names, as it is just then, nothing goes; and of a
+//! committed one, nothing that its index names. Of what is to go the record goes
+//! first, so that its owner and whoever resumes it notice; of what stays, the
+//! record stays until all is done, so that clean comes back.
 
-use crate::error::Result;
-use crate::inventory::{self, Finding};
+use std::time::Instant;
+
+use crate::commit::{self, Head};
+use crate::error::{Exit, Result};
+use crate::inventory::{Finding, Named, compare, parse_key};
 use crate::key::{Keys, Name, UploadId};
 use crate::manifest::Manifest;
-use crate::s3::{Client, Kind};
+use crate::s3::{Client, Kind, Presence};
+
+/// How many strays are gathered before they are removed.
+const STRAYS: usize = 10_000;
+
+/// How many objects are removed until the manifest is looked at again.
+const BATCH: usize = 1000;
+
+/// Delete all objects of an upload that no manifest names any more: its record,
+/// then, unless the manifest names it after all, its blocks and indexes. False if
+/// it does.
+pub fn remove_upload(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
+    client.delete(&keys.record(name, id), Kind::Record)?;
+    if is_named(client, keys, name, id)? {
+        return Ok(false);
+    }
+    remove_objects(client, keys, name, id)?;
+    Ok(true)
+}
+
+/// Whether the manifest of this stream names this upload. 77 or 65 if that cannot
+/// be told.
+fn is_named(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
+    let key = keys.manifest(name);
+    match commit::look(client, keys, name)? {
+        Head::Unknown => {
+            let why = "403 AccessDenied: whether it is committed cannot be told";
+            Err(client.error(Exit::Denied, Some(&key), why))
+        }
+        Head::Damaged(_, why) => Err(client.error(Exit::Data, Some(&key), why)),
+        head => Ok(head.upload() == Some(id)),
+    }
+}
+
+/// The blocks, and then the indexes. 75 if the manifest begins to name them.
+fn remove_objects(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<()> {
+    let may = &mut |client: &mut Client| match is_named(client, keys, name, id)? {
+        false => Ok(()),
+        true => {
+            let why = "this upload was committed while it was being removed: run s3pipe verify";
+            Err(client.error(Exit::Changed, Some(&keys.manifest(name)), why))
+        }
+    };
+    client.delete_prefix(&keys.blocks(name, id), Kind::Block, may)?;
+    client.delete_prefix(&keys.indexes(name, id), Kind::Index, may)
+}
+
+/// Delete a committed stream. The record goes first: whoever finds the manifest
+/// gone finds that gone, too, and commits nothing again.
+pub fn remove_stream(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<()> {
+    let (name, id) = (&manifest.name, &manifest.upload);
+    client.delete(&keys.record(name, id), Kind::Record)?;
+    let key = keys.manifest(name);
+    remove_head(client, &key, &mut |client| {
+        Ok(commit::look(client, keys, name)?.upload() != Some(id))
+    })?;
+    remove_objects(client, keys, name, id)?;
+    match is_named(client, keys, name, id)? {
+        false => Ok(()),
+        true => Err(client.error(Exit::Unavailable, Some(&key), STILL_THERE)),
+    }
+}
+
+/// Why a stream that is to be deleted is not.
+pub const STILL_THERE: &str = "the server says that it was deleted, but still shows it";
+
+/// Delete the object that makes a stream one, until it is `gone`. What is there
+/// after that is another's, so it is looked at before it is deleted again. 69 if
+/// it does not go.
+pub fn remove_head(
+    client: &mut Client,
+    key: &str,
+    gone: &mut dyn FnMut(&mut Client) -> Result<bool>,
+) -> Result<()> {
+    let start = Instant::now();
+    for attempt in 0.. {
+        client.delete_watched(key, Kind::Manifest, gone)?;
+        if gone(client)? {
+            break;
+        }
+        client.look_again(start, attempt, Some(key), STILL_THERE)?;
+        // What was shown may have been older than that.
+        if gone(client)? {
+            break;
+        }
+    }
+    Ok(())
+}
 
 /// Delete what is stored of a committed upload and not named by its manifest:
 /// blocks of a run that was broken off, and resumed with other data.
-pub fn remove_stale(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<()> {
-    inventory::compare(client, keys, manifest, |client, finding| match finding {
-        Finding::Extra(key) => client.delete(&key, Kind::Block),
-        _ => Ok(()),
-    })
+///
+/// The whole stream must be there for that: 65 if something that the manifest
+/// names is missing or of a wrong size, and nothing is deleted then. 69 if the
+/// service does not list in the order of keys.
+pub fn remove_strays(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<()> {
+    let mut last = None;
+    loop {
+        let strays = strays(client, keys, manifest)?;
+        remove(client, keys, manifest, &strays)?;
+        if strays.len() < STRAYS {
+            return Ok(());
+        }
+        let first = strays.into_iter().next();
+        if first == last {
+            let why = "the server still lists objects that it says are deleted";
+            return Err(client.error(Exit::Unavailable, last.as_deref(), why));
+        }
+        last = first;
+    }
 }
 
-/// Delete all objects of an upload that no manifest names any more.
-pub fn remove_upload(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<()> {
-    client.delete(&keys.record(name, id), Kind::Record)?;
-    for (prefix, kind) in [
-        (keys.blocks(name, id), Kind::Block),
-        (keys.indexes(name, id), Kind::Index),
-    ] {
-        client.delete_prefix(&prefix, kind)?;
+/// Delete these, of which none may belong to the stream.
+fn remove(client: &mut Client, keys: &Keys, manifest: &Manifest, strays: &[String]) -> Result<()> {
+    let mut named = Named::new(keys, manifest);
+    for batch in strays.chunks(BATCH) {
+        // What the indexes name is what belongs to the stream while this is so.
+        let now = commit::look(client, keys, &manifest.name)?;
+        if !matches!(now, Head::Present(now, _) if *now == *manifest) {
+            let why = "the stream was replaced or deleted meanwhile";
+            return Err(client.error(Exit::Changed, Some(&keys.manifest(&manifest.name)), why));
+        }
+        for key in batch {
+            if belongs(client, keys, manifest, &mut named, key)? {
+                let why = "the stream needs what was to be removed";
+                return Err(client.error(Exit::Internal, Some(key), why));
+            }
+            client.delete(key, Kind::Block)?;
+        }
     }
     Ok(())
+}
+
+/// The first objects that lie within the upload, are made as its own are, and do
+/// not belong to it.
+fn strays(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<Vec<String>> {
+    let mut strays = Vec::new();
+    compare(client, keys, manifest, |client, finding| {
+        let (key, size) = match finding {
+            Finding::Extra(key) => {
+                let rest = key.rsplit_once('/').map_or("", |(_, rest)| rest);
+                if strays.len() < STRAYS && parse_key(rest).is_some() {
+                    strays.push(key);
+                }
+                return Ok(());
+            }
+            // An index is read, which proves more than that it is listed.
+            Finding::Missing(_, None) => return Ok(()),
+            Finding::Missing(key, Some(size)) | Finding::Size(key, size) => (key, size),
+        };
+        let why = match client.see(&key, Kind::Block, size)? {
+            Presence::Whole => return Ok(()),
+            Presence::Missing => "missing from a committed stream",
+            Presence::OtherLength => "has the wrong size in a committed stream",
+        };
+        let why = format!("{why}: nothing was removed of this upload");
+        Err(client.error(Exit::Data, Some(&key), why))
+    })?;
+    Ok(strays)
+}
+
+/// Whether the manifest or an index names this very object.
+fn belongs(
+    client: &mut Client,
+    keys: &Keys,
+    manifest: &Manifest,
+    named: &mut Named,
+    key: &str,
+) -> Result<bool> {
+    let (name, id) = (&manifest.name, &manifest.upload);
+    let (blocks, indexes) = (keys.blocks(name, id), keys.indexes(name, id));
+    if let Some((number, sha256)) = key.strip_prefix(&blocks).and_then(parse_key) {
+        let block = named.block(client, number)?;
+        return Ok(block.is_some_and(|block| block.sha256 == sha256));
+    }
+    let Some((number, sha256)) = key.strip_prefix(&indexes).and_then(parse_key) else {
+        // None of this upload's: nothing is known of it.
+        return Ok(true);
+    };
+    let index = usize::try_from(number).ok();
+    let index = index.and_then(|number| manifest.indexes.get(number));
+    Ok(index.is_some_and(|index| index.sha256 == sha256))
 }

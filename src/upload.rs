@@ -16,7 +16,7 @@ use crate::key::{Keys, Name};
 use crate::legacy;
 use crate::manifest::{Manifest, Record};
 use crate::record;
-use crate::remove::{remove_stale, remove_upload};
+use crate::remove::{remove_strays, remove_upload};
 use crate::s3::{Client, Kind};
 use crate::seal::Keyring;
 use crate::seal::line::Seal;
@@ -93,7 +93,15 @@ pub fn upload(
     // From here on the exit status is 0, whatever comes.
     sys::ignore_stop();
     client.progress().finish();
-    if let Err(e) = tidy(client, keys, &manifest, old, resumed) {
+    client.be_brief();
+    let settled = settle(client, keys, &manifest, resumed);
+    if let Err(e) = &settled
+        && e.exit() == Exit::Data
+    {
+        let e = e.clone();
+        return Err(e.also("the stream is committed: run s3pipe verify"));
+    }
+    if let Err(e) = tidy(client, keys, &manifest, old, settled) {
         let text = format!("{e} (the stream is committed; this was left behind)");
         client.progress().warn(&text);
     }
@@ -175,29 +183,42 @@ fn look(client: &mut Client, keys: &Keys, name: &Name, force: bool) -> Result<He
     Err(client.error(Exit::Exists, Some(&keys.manifest(name)), why))
 }
 
-/// After the commit, remove what is of no use any more: our record, the stream
-/// that was replaced, blocks of a broken-off run that are not in this stream.
+/// Of an upload that was resumed, remove what does not belong to the stream, and
+/// say whether it is settled so. 65 if the stream is not all there: what a
+/// broken-off run has stored was only listed, and not sent again.
+fn settle(client: &mut Client, keys: &Keys, manifest: &Manifest, resumed: bool) -> Result<bool> {
+    if !resumed {
+        return Ok(true);
+    }
+    match remove_strays(client, keys, manifest) {
+        Ok(()) => Ok(true),
+        // Replaced or deleted already: it is not ours to tidy up any more.
+        Err(e) if e.exit() == Exit::Changed => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// After the commit, remove what is of no use any more: the stream that was
+/// replaced, and our record. As long as that is there, clean knows that something
+/// may be left, so it stays unless all is `settled`.
 fn tidy(
     client: &mut Client,
     keys: &Keys,
     manifest: &Manifest,
     old: Head,
-    resumed: bool,
+    settled: Result<bool>,
 ) -> Result<()> {
-    client.be_brief();
     let mut result = Ok(());
-    if resumed {
-        result = result.and(remove_stale(client, keys, manifest));
-    }
     if let Head::Present(old, _) = old {
         // Whatever could not be removed before, this may be.
         let replaced = remove_upload(client, keys, &old.name, &old.upload);
-        result = result.and(replaced);
+        result = replaced.map(|_| ());
     }
-    // Last: as long as it is there, clean knows that something may be left.
-    let record = keys.record(&manifest.name, &manifest.upload);
-    let removed = client.delete(&record, Kind::Record);
-    result.and(removed)
+    if settled? {
+        let record = keys.record(&manifest.name, &manifest.upload);
+        result = result.and(client.delete(&record, Kind::Record));
+    }
+    result
 }
 
 /// Leave off. A record without a block is of no use to anybody.

@@ -43,16 +43,16 @@ impl Client {
         })?;
         self.answered = true;
         if let Some(date) = answer.header("date").and_then(Utc::parse_http) {
-            self.clock = Some((date, Instant::now()));
+            self.clock = Some(date);
         }
-        let status = answer.status;
+        let (method, status) = (call.method, answer.status);
         let has_etag = call.key.is_some() && answer.header("etag").is_some();
         let result = if matches!(status, 200..=299) {
             op.take(answer)
         } else {
-            let refusal = refusal(call.method, &mut answer);
+            let refusal = refusal(method, &mut answer);
             op.refused(&refusal);
-            Err(self.weigh(refusal, now))
+            Err(self.weigh(method, refusal, now))
         };
         if result.is_ok() && has_etag {
             self.known.no_etags = false;
@@ -93,9 +93,10 @@ impl Client {
     }
 
     /// An error answer, as a fault. One without a code of S3's that would be
-    /// final is none of S3's: something in between has answered.
-    fn weigh(&self, refusal: Refusal, signed_at: Utc) -> Fault {
-        let anonymous = refusal.code.is_empty() && refusal.region.is_none();
+    /// final is none of S3's: something in between has answered. Of DeleteObjects,
+    /// which is all that we POST, it may mean that the service does not know it.
+    fn weigh(&self, method: &str, refusal: Refusal, signed_at: Utc) -> Fault {
+        let anonymous = refusal.code.is_empty() && refusal.region.is_none() && method != "POST";
         let why = refusal.why();
         let fault = Fault::Refused(Box::new(refusal));
         match judge(&fault, &self.setup.region, signed_at) {

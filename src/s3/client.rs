@@ -61,8 +61,8 @@ pub struct Client {
     damaged: Option<String>,
     /// An object had an ETag.
     pub(super) etag_seen: bool,
-    /// The service's clock, and when it was read.
-    pub(super) clock: Option<(Utc, Instant)>,
+    /// The time that the service gave with its last answer.
+    pub(super) clock: Option<Utc>,
     /// Whether the service has answered anything yet.
     pub(super) answered: bool,
     underway: bool,
@@ -154,12 +154,16 @@ impl Client {
         Utc(Utc::from_system(SystemTime::now()).0 + self.known.skew)
     }
 
-    /// The time by the service's clock, as far as it has told it.
-    pub fn service_now(&self) -> Utc {
-        match self.clock {
-            Some((date, read)) => Utc(date.0 + read.elapsed().as_secs() as i64),
-            None => self.now(),
-        }
+    /// The time that the service gave with its last answer, if it gave one.
+    pub fn last_date(&self) -> Option<Utc> {
+        self.clock
+    }
+
+    /// How long what the service shows is looked at again, where it is not what
+    /// it said itself, before that is believed.
+    pub fn evidence_time(&self) -> Duration {
+        let patience = self.setup.patience.unwrap_or(FIRST_PATIENCE);
+        patience.min(FIRST_PATIENCE)
     }
 
     /// From here on something would be lost by giving up: errors that somebody
@@ -330,7 +334,11 @@ impl Client {
             _ => self.damaged.is_some(),
         };
         if doubted && trial.is_read_enough() {
-            return Err((Exit::Data, false));
+            let exit = match fault {
+                Fault::Wrong { exit, .. } => *exit,
+                _ => Exit::Data,
+            };
+            return Err((exit, false));
         }
         let exit = match verdict {
             Verdict::Again | Verdict::Reconnect => return Ok(()),
@@ -381,8 +389,8 @@ impl Client {
         };
         let now = Instant::now();
         let Some(delay) = trial.delay(fault, limits, now, sys::chance()) else {
-            if fault.is_of_object() {
-                self.damaged = key.map(str::to_string);
+            if let Some(key) = key.filter(|_| fault.is_of_object()) {
+                self.damaged = Some(key.to_string());
             }
             let failure = trial.failure(fault, trial.given_up(fault, what, now));
             let early = matches!(fault, Fault::Foreign { .. }) && !self.underway;

@@ -324,7 +324,7 @@ impl Client {
 }
 
 /// Some servers put an error into a success.
-fn refused_after_all(body: &[u8]) -> std::result::Result<(), Fault> {
+pub(super) fn refused_after_all(body: &[u8]) -> std::result::Result<(), Fault> {
     let status = 200;
     match xml::error(body) {
         None => Ok(()),
