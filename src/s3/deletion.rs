@@ -240,7 +240,7 @@ impl Client {
             Ok(()) => Ok(Some(true)),
             Err(f) => match f.status() {
                 Some(404) => Ok(Some(false)),
-                Some(401 | 403 | 405 | 501) => Ok(None),
+                Some(403 | 405) => Ok(None),
                 _ => Err(f.error),
             },
         }

@@ -14,13 +14,13 @@ fn empty(keys: &[String]) -> bool {
 
 /// Answers to DELETE that prove nothing.
 fn odd_successes() -> Vec<Answer> {
-    let mut odd: Vec<Answer> = [201, 202, 203, 206, 299]
-        .map(|status| Answer::new(status, "Fine"))
-        .into();
-    odd.push(page());
-    odd.push(Answer::new(200, "OK").body("deleted"));
-    // A 404 that is none of S3's.
-    odd.push(Answer::new(404, "Not Found").body("<html>Not Found</html>"));
+    // The 404 is none of S3's.
+    let mut odd = vec![
+        Answer::new(404, "Not Found").body("<html>Not Found</html>"),
+        page(),
+        Answer::new(200, "OK").body("deleted"),
+    ];
+    odd.extend([201, 202, 203, 206, 299].map(|status| Answer::new(status, "Fine")));
     odd
 }
 
@@ -52,7 +52,7 @@ fn an_answer_to_delete_that_proves_nothing_is_not_believed() {
                 _ => Reply::truth(),
             });
         let run = shelf.run("delete").option("-s", "n").run();
-        assert!(matches!(run.status, 66 | 69), "{part}: {run}");
+        assert_eq!(run.status, 69, "{part}: {run}");
         if matches!(part, "/upload/" | "/manifest/") {
             shelf.assert_holds("n", &blocks(2));
         }

@@ -41,7 +41,8 @@ impl Shelf {
     /// This command, which gives up soon.
     pub fn run(&self, command: &str) -> Run {
         let run = self.store.s3pipe(self.scratch.path());
-        let run = run.option("--patience", "2s").arg(command);
+        let run = run.option("--patience", "2s").option("--retry", "3");
+        let run = run.arg(command);
         match command {
             "upload" => run.option("--blocksize", "64K"),
             _ => run,
