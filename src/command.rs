@@ -206,6 +206,7 @@ pub fn run(
 
 impl Program {
     fn start(mut program: Command, name: String, exit: Exit) -> Result<Program> {
+        sys::permit_cores(&mut program);
         let started = program.spawn().map_err(|e| {
             let why = format!("not started: {}", os_reason(&e));
             Error::new(exit, &name, why)

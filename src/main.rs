@@ -7,8 +7,9 @@ use s3pipe::error::{self, Result};
 use s3pipe::{admin, config, dispatch, sys, worker};
 
 fn main() {
-    // A fault of ours is one line and a status, too, and leaves no core file
-    // with keys in it.
+    // They would hold keys.
+    sys::forbid_cores();
+    // A fault of ours is one line and a status, too.
     std::panic::set_hook(Box::new(|fault| {
         let fault = error::one_line(&fault.to_string());
         sys::to_stderr(&format!("s3pipe: internal error: {fault}\n"));

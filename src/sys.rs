@@ -5,6 +5,12 @@
 //! processes share it), poll(2), and the terminal. POSIX throughout; what only
 //! one system has is marked. Nothing here prints or knows of S3.
 
+mod cores;
+mod terminal;
+
+pub use cores::{forbid_cores, permit_cores};
+pub use terminal::{owns_terminal, stderr_is_terminal, terminal_width, to_stderr};
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
@@ -395,34 +401,6 @@ pub fn pause(time: Duration) {
     unsafe { libc::poll(std::ptr::null_mut(), 0, ms) };
 }
 
-/// Whether stderr is a terminal.
-pub fn stderr_is_terminal() -> bool {
-    io::IsTerminal::is_terminal(&io::stderr())
-}
-
-/// Whether stderr is a terminal and we are in its foreground, where a meter
-/// disturbs nobody.
-pub fn owns_terminal() -> bool {
-    // SAFETY: calls that take and return plain integers.
-    unsafe {
-        libc::isatty(libc::STDERR_FILENO) == 1
-            && libc::tcgetpgrp(libc::STDERR_FILENO) == libc::getpgrp()
-    }
-}
-
-/// Columns of the terminal behind stderr; 80 if it does not say.
-pub fn terminal_width() -> usize {
-    let mut size = MaybeUninit::<libc::winsize>::zeroed();
-    // SAFETY: TIOCGWINSZ fills a winsize, which is plain data.
-    let known = unsafe {
-        libc::ioctl(libc::STDERR_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr()) == 0
-            && (*size.as_ptr()).ws_col > 0
-    };
-    // SAFETY: zeroed above, so initialised in any case.
-    let size = unsafe { size.assume_init() };
-    if known { size.ws_col as usize } else { 80 }
-}
-
 /// Unpredictable bytes from the system.
 pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
@@ -440,9 +418,4 @@ pub fn chance() -> u64 {
 /// none.
 pub fn errno(e: &io::Error) -> i32 {
     e.raw_os_error().unwrap_or(libc::EIO)
-}
-
-/// Write to stderr, whole if it can be; there is nowhere to report a failure.
-pub fn to_stderr(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -101,6 +101,7 @@ fn start(words: &[String]) -> io::Result<Program> {
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(name);
     command.args(arguments).stdin(Stdio::null()).stdout(writer);
+    sys::permit_cores(&mut command);
     Ok(Program {
         child: command.spawn()?,
         output: Some(reader),

@@ -9,6 +9,7 @@ mod support;
 mod actors;
 mod commands;
 mod commit;
+mod cores;
 mod damage;
 mod encryption;
 mod example;

@@ -4,7 +4,7 @@
 
 mod coordinator;
 mod counts;
-mod crew;
+pub mod crew;
 mod deaths;
 mod ends;
 mod groups;
