@@ -16,7 +16,8 @@ use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
 
 use crate::chunk::Block;
 use crate::dialer::{Dialer, Names};
-use crate::error::{Error, Exit, Result};
+use crate::error::Result;
+use crate::proxy;
 use crate::socket::{SharedFlow, is_closed};
 use crate::transport::{Loan, Shared};
 use crate::trust;
@@ -150,10 +151,15 @@ impl fmt::Display for HttpError {
 
 impl Http {
     /// Set up; nothing is connected yet. 78 if the certificates to trust
-    /// cannot be loaded.
+    /// cannot be loaded, or a proxy is named that cannot be used.
     pub fn new(settings: Settings) -> Result<Http> {
         let shared = Arc::new(Shared::default());
+        let proxy = proxy::from_environment()?;
+        let secure = proxy
+            .as_ref()
+            .is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
         let config = Agent::config_builder()
+            .proxy(proxy)
             .http_status_as_error(false)
             .max_redirects(0)
             .accept_encoding("identity")
@@ -163,22 +169,13 @@ impl Http {
             .max_idle_connections(2)
             .max_idle_age(IDLE)
             .build();
-        let proxy = config.proxy().map(|proxy| proxy.protocol());
-        if !matches!(
-            proxy,
-            None | Some(ProxyProtocol::Http | ProxyProtocol::Https)
-        ) {
-            let why = "ALL_PROXY, HTTPS_PROXY or HTTP_PROXY names a SOCKS proxy; only HTTP ones are known";
-            return Err(Error::new(Exit::Config, "proxy", why));
-        }
-        let tls = settings.tls || proxy == Some(ProxyProtocol::Https);
         let names = Names {
             flow: settings.flow.clone(),
         };
         let dialer = Dialer {
             shared: shared.clone(),
             flow: settings.flow,
-            tls: match tls {
+            tls: match settings.tls || secure {
                 true => Some(trust::tls_config(settings.ca_file)?),
                 false => None,
             },

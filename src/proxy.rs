@@ -1,22 +1,77 @@
-//! The HTTP proxy that connections go through, and how it is asked for one.
+//! The HTTP proxy that the environment names, and how it is asked for a
+//! connection.
 //!
-//! Its tunnel (method CONNECT) is used for everything, also without TLS. Its
+//! One that cannot be understood is refused (78): going past it would be a way
+//! that nobody wanted. Its tunnel (method CONNECT) is used for everything, also without TLS. Its
 //! answer is read to its end and not a byte further, since what follows is the
 //! server's; it is bounded, and nothing of it but the status is shown. The
 //! password that a proxy may want goes to it alone.
 
+use std::ffi::OsStr;
 use std::io;
 use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use ureq::Proxy;
 use ureq::http::Uri;
+use ureq::{Proxy, ProxyProtocol};
 
+use crate::error::{Error, Exit, Result};
 use crate::wire::{Wire, left};
 
 /// The longest answer that is read, in bytes.
 const LIMIT: usize = 16 << 10;
+
+/// What may name a proxy, in the order in which ureq reads them.
+const VARIABLES: [&str; 6] = [
+    "ALL_PROXY",
+    "all_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+];
+
+/// The proxy to use, and for which hosts not to use it: the first of the
+/// variables that is not empty names it. 78 if that is no HTTP proxy.
+pub fn from_environment() -> Result<Option<Proxy>> {
+    let set = |name| Some((name, std::env::var_os(name)?));
+    let mut all = VARIABLES.into_iter().filter_map(set);
+    match all.find(|(_, value)| !value.is_empty()) {
+        None => Ok(None),
+        // Once more, with what NO_PROXY says.
+        Some((name, value)) => check(name, &value).map(|()| Proxy::try_from_env()),
+    }
+}
+
+/// Its value may have a password in it, and is not shown.
+fn check(name: &str, value: &OsStr) -> Result<()> {
+    let refuse = |why| Err(Error::new(Exit::Config, name, why));
+    match value.to_str().map(Proxy::new) {
+        Some(Ok(proxy)) if has_address(&proxy) => match proxy.protocol() {
+            ProxyProtocol::Http | ProxyProtocol::Https => Ok(()),
+            _ => refuse("names a SOCKS proxy; only HTTP ones are known"),
+        },
+        _ => refuse("is not the URL of a proxy, as http://host:port is"),
+    }
+}
+
+/// Whether there is a host, and behind it nothing or a port: ureq takes what is
+/// none for the usual one.
+fn has_address(proxy: &Proxy) -> bool {
+    let authority = proxy.uri().authority().map_or("", |a| a.as_str());
+    let server = authority.rsplit('@').next().unwrap_or_default();
+    let host = proxy.host();
+    !host.is_empty()
+        && match server.strip_prefix(host) {
+            Some("") => true,
+            Some(rest) => proxy
+                .uri()
+                .port_u16()
+                .is_some_and(|p| rest == format!(":{p}")),
+            None => false,
+        }
+}
 
 /// Have the proxy at the other end connect us to the server of `target`, until
 /// `end` (TimedOut).
@@ -80,6 +135,35 @@ fn judge(head: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_names_a_proxy() {
+        for good in [
+            "http://p",
+            "p:3128",
+            "https://u:hush@p:1/",
+            "http://[::1]:1",
+        ] {
+            assert!(check("X", OsStr::new(good)).is_ok(), "{good}");
+        }
+        for (bad, why) in [
+            ("http://u:hush@p:123456", "not the URL"),
+            ("p:hush", "not the URL"),
+            ("http://p:", "not the URL"),
+            ("http://u:hush@", "not the URL"),
+            (" http://hush", "not the URL"),
+            ("hush://p", "not the URL"),
+            ("http://%ff:hush@p", "not the URL"),
+            ("socks5://u:hush@p", "SOCKS"),
+        ] {
+            let e = check("X", OsStr::new(bad)).unwrap_err();
+            assert!(
+                e.exit() == Exit::Config && e.why().contains(why),
+                "{bad}: {e}"
+            );
+            assert!(e.what() == "X" && !e.why().contains("hush"), "{e}");
+        }
+    }
 
     #[test]
     fn what_a_proxy_is_asked() {

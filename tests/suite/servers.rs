@@ -185,6 +185,28 @@ fn virtual_hosted_buckets() {
     }
 }
 
+/// A proxy that cannot be understood is not passed by.
+#[test]
+fn proxies_that_are_none() {
+    let scratch = Scratch::new();
+    let server = Server::embedded(&scratch);
+    let list = || s3pipe(&server).arg("list");
+    let names = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"];
+    for name in names
+        .map(String::from)
+        .into_iter()
+        .chain(names.map(str::to_lowercase))
+    {
+        for value in ["http://u:hush@p:123456", "u:hush", "socks5://u:hush@p"] {
+            let end = list().env(&name, value).run();
+            let end = end.fails(78, &format!("s3pipe: {name}: "));
+            assert!(!end.stderr.contains("hush"), "{end}");
+        }
+        // What is empty is not there.
+        list().env(&name, "").run().ok();
+    }
+}
+
 #[test]
 fn proxies_are_passed_by_where_no_proxy_says_so() {
     let scratch = Scratch::new();
