@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::call::{Call, Operation};
 use super::client::Client;
 use super::fault::{Fault, Refusal, Verdict, judge};
+use super::headers::LOCK;
 use super::ops::Glance;
 use super::refusal::refusal;
 use crate::error::Exit;
@@ -124,11 +125,15 @@ impl Client {
             bare_etags(&mut headers);
         }
         headers.extend(setup.headers.on(call.method, call.kind).cloned());
-        if call.method == "PUT" && call.key.is_some() && setup.endpoint.is_amazon() {
+        let amazon = setup.endpoint.is_amazon();
+        if call.method == "PUT" && call.key.is_some() && amazon {
             headers.push(("x-amz-checksum-sha256".into(), BASE64.encode(sha256)));
         }
-        let v2 = setup.signature == Version::V2;
-        if !matches!(call.body, Payload::None) && (call.md5 || self.known.md5 || v2) {
+        // A lock is not taken without a checksum; services other than Amazon's
+        // may know no newer one.
+        let locks = headers.iter().any(|(name, _)| name.starts_with(LOCK));
+        let md5 = call.md5 || self.known.md5 || setup.signature == Version::V2;
+        if !matches!(call.body, Payload::None) && (md5 || (locks && !amazon)) {
             headers.push(("content-md5".into(), BASE64.encode(Md5::digest(body))));
         }
         let request = sign::Request {

@@ -59,6 +59,9 @@ const OURS: [&str; 15] = [
 /// Headers that carry an encryption key, or belong to one.
 const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-";
 
+/// Headers that keep an object from being removed.
+pub const LOCK: &str = "x-amz-object-lock-";
+
 impl Headers {
     /// Read the values of all `-H` options. 64 if one cannot be used, 78 if a
     /// file cannot be read.
@@ -139,7 +142,7 @@ impl Headers {
 fn belongs(name: &str, method: &str, kind: Kind) -> bool {
     let put = method == "PUT" && kind != Kind::Other;
     let read = matches!(method, "GET" | "HEAD") && kind != Kind::Other;
-    let locked = ["x-amz-tagging", "x-amz-object-lock-"];
+    let locked = ["x-amz-tagging", LOCK];
     match name {
         "x-amz-storage-class" => put && kind == Kind::Block,
         name if name.starts_with(CUSTOMER_KEY) => put || read,

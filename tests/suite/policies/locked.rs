@@ -54,6 +54,31 @@ fn after_one_refusal_every_object_has_its_md5() {
     }
 }
 
+/// Who asks for a lock is not refused first: what asks has its MD5 at once, and
+/// nothing else has.
+#[test]
+fn what_asks_for_a_lock_has_its_md5_at_once() {
+    let (site, data) = (Site::new(), blocks(2));
+    let locks = |seen: &Seen| seen.header("x-amz-object-lock-mode").is_some();
+    let refusal = Answer::s3(400, "Bad Request", "InvalidRequest", WHY, "");
+    let when = Match::method("PUT").when(move |seen| locks(seen) && unchecked(seen));
+    site.proxy.always(when, Fault::Status(refusal));
+    let run = site.upload(&data);
+    let run = run.args(["-H", "X-Amz-Object-Lock-Mode: GOVERNANCE"]);
+    run.run().ok();
+    site.assert_holds(STREAM, &data);
+    let puts = site.seen("PUT", "");
+    // A record, three blocks, an index, the manifest.
+    assert_eq!(puts.len(), 6);
+    for put in &puts {
+        let md5 = put.header("content-md5").is_some();
+        assert!(
+            md5 == locks(put) && md5 != put.target.contains("/upload/"),
+            "{put:?}"
+        );
+    }
+}
+
 /// Where even a checksum does not help, one more attempt is made, not many.
 #[test]
 fn a_refusal_of_the_checksum_itself_is_final() {
