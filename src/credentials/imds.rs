@@ -132,16 +132,20 @@ impl<'a> Service<'a> {
             return Err(self.refuse(Exit::Denied, &why));
         }
         let answer = Answer::parse(self.place, &reply.body)?;
-        match answer.text("Code")?.as_deref() {
-            Some("Success") => {}
+        let code = answer.text("Code")?;
+        match code.as_deref() {
+            Some("Success") | None => {}
             Some(code) => {
                 let code: String = code.chars().filter(char::is_ascii_graphic).collect();
                 let why = format!("it gave no key for role {role}: {code:.80}");
                 return Err(self.refuse(Exit::Denied, &why));
             }
-            None => return Err(self.refuse(Exit::Config, "Code is missing from its answer")),
         }
         let (credentials, expires) = answer.credentials("Token")?;
+        // Services that stand in for Amazon's leave it out; all else is there.
+        if code.is_none() && (credentials.token.is_none() || expires.is_none()) {
+            return Err(self.refuse(Exit::Config, "Code is missing from its answer"));
+        }
         let source = format!("role {role}, from the {}", self.place);
         Ok(Outcome::Found(Box::new(Found {
             expires,

@@ -41,6 +41,18 @@ fn token_role_and_key() {
     }
 }
 
+/// What moto says; no tool of Amazon's asks for more.
+#[test]
+fn a_key_without_a_code() {
+    let keys = KEYS.replace(r#""Code":"Success","Type":"AWS-HMAC","#, "");
+    assert!(keys.len() < KEYS.len());
+    let place = Place::start(vec![(200, "t"), (200, "default-role"), (200, &keys)]);
+    let found = at(&Dir::new(), &place.url("")).unwrap();
+    let credentials = &found.credentials;
+    assert_eq!((&*credentials.id, &*credentials.secret), ("A", "hush"));
+    assert!(credentials.token.is_some() && found.expires.is_some());
+}
+
 #[test]
 fn nothing_here() {
     let dir = Dir::new();
@@ -101,7 +113,7 @@ fn a_second_try_helps() {
 fn a_role_without_a_usable_key() {
     let dir = Dir::new();
     let failed = r#"{"Code":"AssumeRoleUnauthorizedAccess\n","Message":"hush"}"#;
-    let no_code = KEYS.replace("Code", "code");
+    let no_code = KEYS.replace("Code", "code").replace("Token", "token");
     let no_key = r#"{"Code":"Success","AccessKeyId":"A"}"#;
     for (role, answer, exit, why) in [
         (
