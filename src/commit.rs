@@ -91,8 +91,9 @@ pub fn commit(
 ) -> std::result::Result<(), Uncommitted> {
     let key = keys.manifest(&manifest.name);
     let text = manifest.to_text();
+    client.set_underway(true);
     // Where reading was never allowed, waiting for it leads nowhere.
-    client.set_underway(seen != Head::Unknown);
+    client.may_not_read(seen == Head::Unknown);
     warn_of_no_etag(client, &key, &seen);
     let mut commit = Commit {
         keys,

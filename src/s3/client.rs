@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::call::{Call, Failure, Halt, Known, Operation};
 use super::endpoint::Endpoint;
 use super::fault::{Fault, Verdict, judge};
-use super::headers::Headers;
+use super::headers::{Headers, Kind};
 use super::trial::{FIRST_PATIENCE, Limits, Trial};
 use crate::credentials::{refresh_at, retry_at};
 use crate::error::{Error, Exit, Result};
@@ -59,6 +59,8 @@ pub struct Client {
     /// The last object that turned out to be stored other than it must be. For
     /// the next ones, three readings are enough.
     damaged: Option<String>,
+    /// Manifests may not be read: that is no passing trouble.
+    blind: bool,
     /// An object had an ETag.
     pub(super) etag_seen: bool,
     /// The time that the service gave with its last answer.
@@ -77,6 +79,7 @@ impl Client {
             setup,
             known: Known::default(),
             damaged: None,
+            blind: false,
             etag_seen: false,
             clock: None,
             answered: false,
@@ -170,6 +173,12 @@ impl Client {
     /// may repair (permissions, keys) are waited out too.
     pub fn set_underway(&mut self, underway: bool) {
         self.underway = underway;
+    }
+
+    /// Whether a manifest was not to be read from the beginning (403), so that
+    /// waiting for it leads nowhere.
+    pub fn may_not_read(&mut self, blind: bool) {
+        self.blind = blind;
     }
 
     /// From here on nothing is at stake that would be worth a long wait.
@@ -355,6 +364,7 @@ impl Client {
             // a GET the other statuses make no sense, and may pass.
             Fault::Refused(r) => match r.status {
                 404 => true,
+                403 if call.kind == Kind::Manifest && self.blind => call.method == "GET",
                 405 | 409 | 411..=417 | 501 => call.method != "GET",
                 _ => r.code == "InvalidObjectState",
             },
