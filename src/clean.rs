@@ -246,8 +246,9 @@ impl Cleaning<'_> {
             }
             // It was replaced or deleted, and is for the next time.
             Err(e) if e.exit() == Exit::Changed => Ok(()),
-            // The rest may be possible nevertheless, where a listing has no order.
-            Err(e) if e.exit() == Exit::Unavailable => {
+            // The rest may be possible nevertheless: where a listing has no order,
+            // or a block may not be looked at.
+            Err(e) if matches!(e.exit(), Exit::Unavailable | Exit::Denied) => {
                 self.unfinished = Some(e);
                 Ok(())
             }

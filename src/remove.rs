@@ -15,6 +15,7 @@ use crate::inventory::{Finding, Named, compare, parse_key};
 use crate::key::{Keys, Name, UploadId};
 use crate::manifest::Manifest;
 use crate::s3::{Client, Kind, Presence};
+use crate::stream;
 
 /// How many strays are gathered before they are removed.
 const STRAYS: usize = 10_000;
@@ -131,8 +132,7 @@ fn remove(client: &mut Client, keys: &Keys, manifest: &Manifest, strays: &[Strin
     let mut named = Named::new(keys, manifest);
     for batch in strays.chunks(BATCH) {
         // What the indexes name is what belongs to the stream while this is so.
-        let now = commit::look(client, keys, &manifest.name)?;
-        if !matches!(now, Head::Present(now, _) if *now == *manifest) {
+        if !stream::is_unchanged(client, keys, manifest)? {
             let why = "the stream was replaced or deleted meanwhile";
             return Err(client.error(Exit::Changed, Some(&keys.manifest(&manifest.name)), why));
         }

@@ -73,3 +73,19 @@ pub fn open(client: &mut Client, keys: &Keys, name: &Name) -> Result<Stream> {
     }
     Err(client.error(Exit::Missing, Some(&key), "no such stream"))
 }
+
+/// Whether the manifest of this stream is still this one, in all that it says: an
+/// upload may be resumed after a deletion, and committed with other data. 65 if
+/// it makes no sense any more, 77 if that cannot be told.
+pub fn is_unchanged(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<bool> {
+    let key = keys.manifest(&manifest.name);
+    match commit::look(client, keys, &manifest.name)? {
+        Head::Present(now, _) => Ok(*now == *manifest),
+        Head::Absent => Ok(false),
+        Head::Unknown => {
+            let why = "403 AccessDenied: may not be read any more, or does not exist";
+            Err(client.error(Exit::Denied, Some(&key), why))
+        }
+        Head::Damaged(_, why) => Err(client.error(Exit::Data, Some(&key), why)),
+    }
+}

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::brief::Brief;
-use crate::commit;
 use crate::error::{Exit, Result};
 use crate::fetching::{Fetching, Settle};
 use crate::inventory::{Finding, Named, Walk, compare, parse_key};
@@ -55,7 +54,7 @@ pub fn verify(
     };
     // It may have been replaced while we looked, and what we found mean little.
     let key = keys.manifest(name);
-    if commit::look(client, keys, name)?.upload() != Some(&manifest.upload) {
+    if !stream::is_unchanged(client, keys, &manifest)? {
         let why = "the stream was replaced or deleted while it was being verified";
         return Err(client.error(Exit::Changed, Some(&key), why));
     }

@@ -4,11 +4,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::shelf::{Shelf, is, lists};
+use super::shelf::{Shelf, is, lists, with_other_data};
 use crate::faults::site::{BLOCK, blocks};
-use crate::proxy::date;
+use crate::proxy::{Answer, date};
 use crate::support::random;
-use crate::support::store::{Object, Order, Reply, Store};
+use crate::support::store::{Object, Order, Reply, Request, Store};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -213,15 +213,56 @@ fn strays_go_only_while_the_manifest_is_the_same() {
     shelf.age(8);
     let before = shelf.keys("");
     let manifest = shelf.store.object("s3pipe/manifest/n").expect("a manifest");
-    let text = String::from_utf8(manifest.body.to_vec()).expect("a text");
-    // The same upload, committed with other data.
-    let other = text.replace("created 20", "created 19");
+    let other = with_other_data(&manifest);
+    let listings = AtomicUsize::new(0);
     shelf.hook(move |store, request| {
-        if lists(request, "s3pipe/block/n/20") {
+        // It is listed once more before it is compared.
+        if lists(request, "s3pipe/block/n/") && listings.fetch_add(1, Relaxed) == 1 {
             store.put("s3pipe/manifest/n", Object::new(other.clone()));
         }
         Reply::truth()
     });
     shelf.run("clean").run().ok();
     assert_eq!(shelf.keys(""), before);
+}
+
+/// What is not listed, and may not be looked at, is no reason to remove anything,
+/// nor to call anything damaged.
+#[test]
+fn what_may_not_be_looked_at_is_left_as_it_is() {
+    let hide = |_: &Store, request: &Request| {
+        if is(request, "GET", "/block/") {
+            return Reply::instead(Answer::access_denied());
+        }
+        if !lists(request, "s3pipe/block/") {
+            return Reply::truth();
+        }
+        Reply::truth().edit(|mut answer| {
+            let text = String::from_utf8(answer.body).expect("a listing");
+            let parts = text.split_inclusive("</Contents>");
+            let shown =
+                parts.filter(|part| !part.contains("/n/") || !part.contains("/0000000002."));
+            answer.body = shown.collect::<String>().into();
+            answer
+        })
+    };
+    let shelf = Shelf::new();
+    shelf.upload_with_record("n", 4);
+    shelf.stray("n", 0, "f");
+    let before = shelf.keys("");
+    shelf.leave("dead", 2);
+    shelf.age(8);
+    shelf.hook(hide);
+    shelf.run("clean").run().fails(77, "403 AccessDenied");
+    assert_eq!(shelf.keys(""), before);
+
+    let shelf = Shelf::new();
+    shelf.leave("n", 4);
+    shelf.hook(hide);
+    let run = shelf.run("upload").option("-s", "n").arg("--resume");
+    let data = &blocks(4)[..3 * BLOCK + 5];
+    let out = run.stdin(data).run().ok_saying("403 AccessDenied");
+    assert!(out.stderr.contains("the stream is committed"), "{out}");
+    assert_eq!(shelf.keys("/upload/").len(), 1);
+    assert_eq!(shelf.keys("/block/").len(), 6);
 }

@@ -173,3 +173,14 @@ pub fn is(request: &Request, method: &str, part: &str) -> bool {
     let key = request.key.as_deref();
     request.method == method && key.is_some_and(|key| key.contains(part))
 }
+
+/// The manifest of the same upload with other data: another index.
+pub fn with_other_data(manifest: &Object) -> String {
+    let text = String::from_utf8(manifest.body.to_vec()).expect("a text");
+    let mut lines: Vec<String> = text.lines().map(String::from).collect();
+    let index = lines.iter_mut().find(|line| line.starts_with("index "));
+    let index = index.expect("an index");
+    let digit = index.pop().expect("a digit");
+    index.push(if digit == '0' { '1' } else { '0' });
+    lines.join("\n") + "\n"
+}

@@ -2,9 +2,12 @@
 //! stream that is whole gets not a word.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::shelf::{Shelf, is, with_other_data};
 use crate::faults::site::{BLOCK, STREAM, Site, blocks, on};
-use crate::proxy::{Fault, Seen};
+use crate::proxy::{Answer, Fault, Seen};
+use crate::support::store::{Object, Reply};
 use crate::support::{Outcome, Run, random, s3pipe};
 
 /// Five blocks and a short one, in indexes of two.
@@ -262,4 +265,44 @@ fn more_blocks_than_a_page_holds() {
     remove(&site, &key(&site, "block", 1050));
     names(&quick(&site).run(), &["/0000001050."]);
     names(&site.run("verify").run(), &["/0000001050."]);
+}
+
+/// Nor is one that cannot be looked at any more in the end.
+#[test]
+fn the_last_look_says_what_it_saw() {
+    let changed = "replaced or deleted while";
+    let denied = Reply::instead(Answer::access_denied());
+    for (status, why, text, reply) in [
+        (
+            65,
+            "bad manifest",
+            Some("s3pipe-manifest 2\nrot\n"),
+            Reply::truth(),
+        ),
+        // Resumed after a deletion.
+        (75, changed, Some(""), Reply::truth()),
+        (75, changed, None, Reply::truth()),
+        (77, "403 AccessDenied", None, denied),
+    ] {
+        let shelf = Shelf::with(2);
+        let manifest = shelf.store.object("s3pipe/manifest/n").expect("a manifest");
+        let text = text.map(|text| match text {
+            "" => with_other_data(&manifest),
+            text => text.to_string(),
+        });
+        let looks = AtomicUsize::new(0);
+        shelf.hook(move |store, request| {
+            let look = is(request, "GET", "/manifest/");
+            if !look || looks.fetch_add(1, Ordering::Relaxed) == 0 {
+                return Reply::truth();
+            }
+            match &text {
+                Some(text) => store.put("s3pipe/manifest/n", Object::new(text.as_str())),
+                None => store.remove("s3pipe/manifest/n"),
+            }
+            reply.clone()
+        });
+        let run = shelf.run("verify").option("-s", "n").run();
+        run.fails(status, why);
+    }
 }
