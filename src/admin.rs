@@ -48,10 +48,10 @@ fn list_into(
     let mut result = Ok(());
     for name in names {
         if long {
-            match stream::open_sealed(client, keys, &name, ring) {
-                Ok(stream) => out.push_str(&long_line(&stream)),
+            match stream::find_sealed(client, keys, &name, ring) {
+                Ok(Some(stream)) => out.push_str(&long_line(&stream)),
                 // Deleted since it was listed.
-                Err(e) if e.exit() == Exit::Missing => continue,
+                Ok(None) => continue,
                 Err(e) if e.exit() == Exit::Data => {
                     out.push_str("?\t?\t?\t");
                     result = Err(e);

@@ -15,7 +15,8 @@ use std::time::Duration;
 use crate::commit::{self, Head};
 use crate::error::{Error, Exit, Result};
 use crate::key::{Keys, Name, Part, UploadId};
-use crate::remove::{remove_strays, remove_upload};
+use crate::manifest::Manifest;
+use crate::remove::{remove_strays, remove_upload, unknown};
 use crate::s3::{Client, Kind, Object, Pages};
 use crate::time::Utc;
 
@@ -125,7 +126,11 @@ pub fn incomplete(client: &mut Client, keys: &Keys) -> Result<String> {
     parts.retain(|(part, _)| *part == Part::Record);
     let mut out = String::new();
     for ((name, id), _) in gather(client, &parts)?.0 {
-        if commit::look(client, keys, &name)?.upload() != Some(&id) {
+        let head = commit::look(client, keys, &name)?;
+        if head == Head::Unknown {
+            return Err(unknown(client, keys, &name));
+        }
+        if head.upload() != Some(&id) {
             out.push_str(&format!("{}\t{}\n", id.as_str(), name.printable()));
         }
     }
@@ -185,20 +190,18 @@ impl Cleaning<'_> {
         record: bool,
     ) -> Result<()> {
         let committed = match commit::look(client, self.keys, name)? {
-            Head::Unknown => {
-                let why = "403 AccessDenied: whether it is committed cannot be told";
-                return Err(client.error(Exit::Denied, Some(&self.keys.manifest(name)), why));
-            }
+            Head::Unknown => return Err(unknown(client, self.keys, name)),
             Head::Damaged(_, why) => {
                 let e = client.error(Exit::Data, Some(&self.keys.manifest(name)), why);
                 let text = format!("{e}: its uploads are spared");
                 client.progress().warn(&text);
                 return Ok(());
             }
-            head => head.upload() == Some(id),
+            Head::Present(manifest, _) => Some(manifest).filter(|m| m.upload == *id),
+            Head::Absent => None,
         };
         // Nothing but its record says that of a committed one something is left.
-        if committed && (!record || self.only_show || self.unfinished.is_some()) {
+        if committed.is_some() && (!record || self.only_show || self.unfinished.is_some()) {
             return Ok(());
         }
         let found = survey(client, self.keys, name, id)?;
@@ -206,8 +209,8 @@ impl Cleaning<'_> {
             return Ok(());
         }
         match committed {
-            true => self.finish(client, name, id),
-            false => self.remove(client, name, id, found),
+            Some(manifest) => self.finish(client, &manifest),
+            None => self.remove(client, name, id, found),
         }
     }
 
@@ -230,15 +233,10 @@ impl Cleaning<'_> {
     }
 
     /// A committed one whose owner did not come to tidy up.
-    fn finish(&mut self, client: &mut Client, name: &Name, id: &UploadId) -> Result<()> {
-        let Head::Present(manifest, _) = commit::look(client, self.keys, name)? else {
-            return Ok(());
-        };
-        if manifest.upload != *id {
-            return Ok(());
-        }
-        match remove_strays(client, self.keys, &manifest) {
-            Ok(()) => client.delete(&self.keys.record(name, id), Kind::Record),
+    fn finish(&mut self, client: &mut Client, manifest: &Manifest) -> Result<()> {
+        let record = self.keys.record(&manifest.name, &manifest.upload);
+        match remove_strays(client, self.keys, manifest) {
+            Ok(()) => client.delete(&record, Kind::Record),
             Err(e) if e.exit() == Exit::Data => {
                 client.progress().say(&e.to_string());
                 self.damaged += 1;

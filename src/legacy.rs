@@ -8,6 +8,7 @@
 
 use std::io::Read;
 use std::ops::Range;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,7 +17,7 @@ use md5::{Digest, Md5};
 use crate::error::{Exit, Result};
 use crate::http::Answer;
 use crate::key::Name;
-use crate::s3::{Call, Client, Fault, Kind, Operation, Sizes};
+use crate::s3::{Call, Client, Fault, Kind, Operation, Presence, Sizes};
 use crate::time::Utc;
 use crate::uri;
 
@@ -96,28 +97,70 @@ pub fn open(client: &mut Client, name: &Name) -> Result<Option<Old>> {
         Err(f) if f.no_such_key() || f.status() == Some(403) => return Ok(None),
         Err(f) => return Err(f.error),
     };
+    let blocks = blocks(client, name)?;
+    Ok(Some(Old {
+        name: name.clone(),
+        created,
+        blocks,
+    }))
+}
+
+/// The sizes of a stream's blocks, in order. What comes behind the last one that
+/// is listed, or is lacking before others, is looked at: a listing may be late.
+fn blocks(client: &mut Client, name: &Name) -> Result<Vec<u64>> {
     let prefix = block_prefix(name);
+    let (start, mut attempt) = (Instant::now(), 0);
+    loop {
+        let numbered = listed(client, &prefix)?;
+        let mut pairs = (0..).zip(&numbered);
+        let gap = pairs.find(|(expected, (number, _))| expected != number);
+        let end = gap.map_or(numbered.len() as u64, |(expected, _)| expected);
+        let next = format!("{prefix}{end}");
+        if !is_there(client, &next)? {
+            let gap = gap.is_some().then_some(end);
+            return check_blocks(&numbered, gap)
+                .map_err(|why| client.error(Exit::Data, Some(&info_key(name)), why));
+        }
+        let why = "it is there, but the service does not list it";
+        client.look_again(start, attempt, Some(&next), why)?;
+        attempt += 1;
+    }
+}
+
+/// The numbers and sizes of the blocks that are listed, sorted by number.
+fn listed(client: &mut Client, prefix: &str) -> Result<Vec<(u64, u64)>> {
     let mut numbered = Vec::new();
-    client.list(&prefix, |object| {
+    client.list(prefix, |object| {
         numbered.extend(block_number(&object.key[prefix.len()..]).map(|n| (n, object.size)));
         Ok(())
     })?;
     numbered.sort_unstable();
     // A service may list a block twice.
     numbered.dedup_by_key(|(number, _)| *number);
-    for (expected, (number, size)) in (0..).zip(&numbered) {
-        let why = match (*number == expected, *size > BLOCK_LIMIT) {
-            (false, _) => format!("block {expected} is missing, and later ones are there"),
-            (_, true) => format!("block {number} is larger than {BLOCK_LIMIT} bytes"),
-            _ => continue,
-        };
-        return Err(client.error(Exit::Data, Some(&key), why));
+    Ok(numbered)
+}
+
+/// Who may not look is told what is listed.
+fn is_there(client: &mut Client, key: &str) -> Result<bool> {
+    match client.see(key, Kind::Other, None) {
+        Err(e) if e.exit() == Exit::Denied => Ok(false),
+        seen => Ok(seen? != Presence::Missing),
     }
-    Ok(Some(Old {
-        name: name.clone(),
-        created,
-        blocks: numbered.into_iter().map(|(_, size)| size).collect(),
-    }))
+}
+
+fn check_blocks(
+    numbered: &[(u64, u64)],
+    gap: Option<u64>,
+) -> std::result::Result<Vec<u64>, String> {
+    if let Some(gap) = gap {
+        return Err(format!("block {gap} is missing, and later ones are there"));
+    }
+    for (number, size) in numbered {
+        if *size > BLOCK_LIMIT {
+            return Err(format!("block {number} is larger than {BLOCK_LIMIT} bytes"));
+        }
+    }
+    Ok(numbered.iter().map(|(_, size)| *size).collect())
 }
 
 /// A block's number: decimal, as Java writes it.

@@ -10,7 +10,7 @@
 use std::time::Instant;
 
 use crate::commit::{self, Head};
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::inventory::{Finding, Named, compare, parse_key};
 use crate::key::{Keys, Name, UploadId};
 use crate::manifest::Manifest;
@@ -38,15 +38,17 @@ pub fn remove_upload(client: &mut Client, keys: &Keys, name: &Name, id: &UploadI
 /// Whether the manifest of this stream names this upload. 77 or 65 if that cannot
 /// be told.
 fn is_named(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
-    let key = keys.manifest(name);
     match commit::look(client, keys, name)? {
-        Head::Unknown => {
-            let why = "403 AccessDenied: whether it is committed cannot be told";
-            Err(client.error(Exit::Denied, Some(&key), why))
-        }
-        Head::Damaged(_, why) => Err(client.error(Exit::Data, Some(&key), why)),
+        Head::Unknown => Err(unknown(client, keys, name)),
+        Head::Damaged(_, why) => Err(client.error(Exit::Data, Some(&keys.manifest(name)), why)),
         head => Ok(head.upload() == Some(id)),
     }
+}
+
+/// That a look at the manifest has told nothing.
+pub fn unknown(client: &Client, keys: &Keys, name: &Name) -> Error {
+    let why = "403 AccessDenied: whether it is committed cannot be told";
+    client.error(Exit::Denied, Some(&keys.manifest(name)), why)
 }
 
 /// The blocks, and then the indexes. 75 if the manifest begins to name them.
@@ -164,7 +166,7 @@ fn strays(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<Vec<S
             Finding::Missing(_, None) => return Ok(()),
             Finding::Missing(key, Some(size)) | Finding::Size(key, size) => (key, size),
         };
-        let why = match client.see(&key, Kind::Block, size)? {
+        let why = match client.see(&key, Kind::Block, Some(size))? {
             Presence::Whole => return Ok(()),
             Presence::Missing => "missing from a committed stream",
             Presence::OtherLength => "has the wrong size in a committed stream",

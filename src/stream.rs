@@ -1,7 +1,7 @@
 //! A committed stream, of whichever version: version 2 where both exist.
 
 use crate::commit::{self, Head};
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::key::{Keys, Name};
 use crate::legacy::{self, Old};
 use crate::manifest::Manifest;
@@ -24,11 +24,24 @@ pub fn open_sealed(
     name: &Name,
     ring: &Keyring,
 ) -> Result<Stream> {
+    let found = find_sealed(client, keys, name, ring)?;
+    found.ok_or_else(|| missing(client, keys, name))
+}
+
+/// The same where there may be none.
+pub fn find_sealed(
+    client: &mut Client,
+    keys: &Keys,
+    name: &Name,
+    ring: &Keyring,
+) -> Result<Option<Stream>> {
     let mut reading = 1;
     loop {
-        let stream = open(client, keys, name)?;
+        let Some(stream) = find(client, keys, name)? else {
+            return Ok(None);
+        };
         match unproved(client, ring, &stream) {
-            None => return Ok(stream),
+            None => return Ok(Some(stream)),
             Some(Unproved::Failed(e)) => return Err(e),
             // It may have been damaged on its way.
             Some(Unproved::Refused(_)) if reading < READINGS => reading += 1,
@@ -55,11 +68,20 @@ fn unproved(client: &Client, ring: &Keyring, stream: &Stream) -> Option<Unproved
 
 /// Look a stream up. 66 if there is none, 77 if that cannot be told.
 pub fn open(client: &mut Client, keys: &Keys, name: &Name) -> Result<Stream> {
+    let found = find(client, keys, name)?;
+    found.ok_or_else(|| missing(client, keys, name))
+}
+
+fn missing(client: &Client, keys: &Keys, name: &Name) -> Error {
+    client.error(Exit::Missing, Some(&keys.manifest(name)), "no such stream")
+}
+
+fn find(client: &mut Client, keys: &Keys, name: &Name) -> Result<Option<Stream>> {
     let key = keys.manifest(name);
     // That there is none is believed the second time.
     for _ in 0..2 {
         match commit::look(client, keys, name)? {
-            Head::Present(manifest, _) => return Ok(Stream::Current(manifest)),
+            Head::Present(manifest, _) => return Ok(Some(Stream::Current(manifest))),
             Head::Unknown => {
                 let why = "403 AccessDenied: may not be read, or does not exist";
                 return Err(client.error(Exit::Denied, Some(&key), why));
@@ -68,10 +90,10 @@ pub fn open(client: &mut Client, keys: &Keys, name: &Name) -> Result<Stream> {
             Head::Absent => {}
         }
         if let Some(old) = legacy::open(client, name)? {
-            return Ok(Stream::Old(old));
+            return Ok(Some(Stream::Old(old)));
         }
     }
-    Err(client.error(Exit::Missing, Some(&key), "no such stream"))
+    Ok(None)
 }
 
 /// Whether the manifest of this stream is still this one, in all that it says: an

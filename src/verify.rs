@@ -254,7 +254,7 @@ impl Quick<'_> {
     }
 
     fn look(&mut self, client: &mut Client, key: &str, size: u64) -> Result<()> {
-        match client.see(key, Kind::Block, size)? {
+        match client.see(key, Kind::Block, Some(size))? {
             Presence::Whole => {}
             Presence::OtherLength => self.note(client, key, "has the wrong size"),
             Presence::Missing => self.note(client, key, "missing"),

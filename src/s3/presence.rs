@@ -22,8 +22,8 @@ pub enum Presence {
     Missing,
 }
 
-/// GetObject of the first byte of an object that must be so long.
-struct FirstByte<'a>(&'a str, Kind, u64);
+/// GetObject of the first byte of an object that must be so long, if that is known.
+struct FirstByte<'a>(&'a str, Kind, Option<u64>);
 
 impl Operation for FirstByte<'_> {
     type Out = ();
@@ -40,15 +40,14 @@ impl Operation for FirstByte<'_> {
             None if answer.status == 200 => answer.length(),
             None => None,
         };
-        let fault = match length {
-            Some(length) if length == self.2 => return Ok(()),
-            Some(length) => {
-                let (came, want) = (Some(length), Some(self.2));
-                let sizes = Sizes { came, want };
-                let why = format!("{length} bytes long, not {}", self.2);
-                Fault::wrong(Exit::Data, why, sizes)
+        let fault = match (length, self.2) {
+            (Some(came), Some(want)) if came != want => {
+                let why = format!("{came} bytes long, not {want}");
+                let (came, want) = (Some(came), Some(want));
+                Fault::wrong(Exit::Data, why, Sizes { came, want })
             }
-            None => {
+            (Some(_), _) => return Ok(()),
+            (None, _) => {
                 let why = "the answer does not say how long the object is";
                 Fault::foreign(Exit::Unavailable, why)
             }
@@ -63,8 +62,9 @@ fn total(range: &str) -> Option<u64> {
 }
 
 impl Client {
-    /// Look whether this object is there, and so long. It is not read.
-    pub fn see(&mut self, key: &str, kind: Kind, length: u64) -> Result<Presence> {
+    /// Look whether this object is there, and so long, if that is known. It is not
+    /// read.
+    pub fn see(&mut self, key: &str, kind: Kind, length: Option<u64>) -> Result<Presence> {
         match self.run(&mut FirstByte(key, kind, length)) {
             Ok(()) => Ok(Presence::Whole),
             Err(f) if f.no_such_key() => Ok(Presence::Missing),

@@ -1,6 +1,7 @@
 //! Services that list in another order than that of keys, twice, too much or too
 //! little, or without an end: no stream suffers by it, and none is called damaged.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::shelf::{ORDERS, Shelf, is, lists};
@@ -178,6 +179,69 @@ fn version_1_needs_no_order() {
         shelf.run("delete").option("-s", "n").run().ok();
         assert_eq!(shelf.store.objects().len(), 0);
     });
+}
+
+/// Of version 1 a listing says how many blocks there are, and may be late.
+#[test]
+fn what_version_1_has_is_not_told_by_a_listing_alone() {
+    let shelf = Shelf::new();
+    let data = blocks(3);
+    shelf.store.put("stream.bg==.info", Object::new(""));
+    for (n, block) in data.chunks(BLOCK).enumerate() {
+        let key = format!("stream.bg==.block.{n}");
+        shelf.store.put(&key, Object::new(block));
+    }
+    for hidden in ["block.", "block.1<", "block.3<"] {
+        for times in [1, usize::MAX] {
+            println!("{hidden} {times}");
+            let turn = Arc::new(AtomicUsize::new(0));
+            shelf.edit_listings("stream.bg==.block", move |text| {
+                if turn.fetch_add(1, Ordering::Relaxed) >= times {
+                    return text.into();
+                }
+                let parts = text.split_inclusive("</Contents>");
+                let hide = |part: &str| part.contains(hidden);
+                parts
+                    .map(|part| match part.split_once("<Contents>") {
+                        Some((before, _)) if hide(part) => before,
+                        _ => part,
+                    })
+                    .collect()
+            });
+            let out = shelf.run("download").option("-s", "n").arg("-q").run();
+            if times == 1 {
+                assert!(out.ok().stdout == data);
+            } else {
+                let out = out.fails(69, "it is there, but the service does not list it");
+                assert!(out.stdout.is_empty());
+            }
+        }
+    }
+}
+
+/// A look that told nothing is no reason to say something.
+#[test]
+fn what_cannot_be_told_is_not_said() {
+    let shelf = Shelf::new();
+    shelf.upload_with_record("a", 1);
+    shelf.upload("b", 1);
+    let once = |answer: Answer| {
+        let turn = AtomicUsize::new(0);
+        shelf.store.hook(move |request| {
+            let look = is(request, "GET", "/manifest/a");
+            match look && turn.fetch_add(1, Ordering::Relaxed) == 0 {
+                true => Reply::instead(answer.clone()),
+                false => Reply::truth(),
+            }
+        });
+    };
+    once(Answer::not_found("NoSuchBucket"));
+    let out = shelf.run("list").arg("-l").run().fails(66, "NoSuchBucket");
+    assert!(out.stdout.is_empty());
+    once(Answer::access_denied());
+    let run = shelf.run("list").arg("--incomplete").run();
+    let out = run.fails(77, "whether it is committed cannot be told");
+    assert!(out.stdout.is_empty());
 }
 
 #[test]
