@@ -27,8 +27,7 @@ pub fn store(
     sha256: key::Sha256,
 ) -> std::result::Result<(), Failure> {
     let body = Payload::Block(block, length);
-    client.run(&mut Put::hashed(key, Kind::Block, body, sha256))?;
-    Ok(())
+    client.run(&mut Put::hashed(key, Kind::Block, body, sha256))
 }
 
 /// Fetch a block into the beginning of `buffer`, whole and verified.

@@ -174,6 +174,7 @@ impl Brief {
         w.put("prefix", &self.prefix);
         w.put("skew", self.known.skew);
         w.flag("md5", self.known.md5);
+        w.flag("etags", self.known.etags);
         w.flag("no-etags", self.known.no_etags);
         w.flag("bare-etags", self.known.bare_etags);
         if let Some(task) = &self.task {
@@ -226,6 +227,7 @@ impl Brief {
             known: Known {
                 skew: r.number("skew")?,
                 md5: r.flag("md5"),
+                etags: r.flag("etags"),
                 no_etags: r.flag("no-etags"),
                 bare_etags: r.flag("bare-etags"),
             },
@@ -267,6 +269,7 @@ pub(crate) mod tests {
             known: Known {
                 skew: -3600,
                 md5: true,
+                etags: true,
                 no_etags: true,
                 bare_etags: true,
             },

@@ -4,6 +4,8 @@
 //! PUT the manifest is read back, whatever was answered. It must never report
 //! a commit that was not seen, nor a failure for one that was.
 
+use std::time::Instant;
+
 use crate::error::{Error, Exit, Result};
 use crate::key::{Keys, Name, UploadId};
 use crate::manifest::{MANIFEST_LIMIT, Manifest, Record};
@@ -58,6 +60,21 @@ pub fn look(client: &mut Client, keys: &Keys, name: &Name) -> Result<Head> {
     }
 }
 
+/// The manifest of a stream that is to be read, or that is being read. None where
+/// there is none; 65 where it makes no sense, 77 where that cannot be told.
+pub fn read(client: &mut Client, keys: &Keys, name: &Name) -> Result<Option<Box<Manifest>>> {
+    let (exit, why) = match look(client, keys, name)? {
+        Head::Present(manifest, _) => return Ok(Some(manifest)),
+        Head::Absent => return Ok(None),
+        Head::Damaged(_, why) => (Exit::Data, why),
+        Head::Unknown => {
+            let why = "403 AccessDenied: may not be read, or does not exist";
+            (Exit::Denied, why.to_string())
+        }
+    };
+    Err(client.error(exit, Some(&keys.manifest(name)), why))
+}
+
 fn nothing_read(client: &mut Client, key: &str, failure: Failure) -> Result<Head> {
     match failure.refusal {
         Some(r) if r.no_such_key() => Ok(Head::Absent),
@@ -75,9 +92,9 @@ fn nothing_read(client: &mut Client, key: &str, failure: Failure) -> Result<Head
 }
 
 /// Put the manifest in place of what was `seen`, and see it there. `force` says
-/// that an older stream may be replaced of which we could not know. Each attempt
-/// begins with a look at `record`: it must be ours still, since whoever removes
-/// an upload removes that first.
+/// that an older stream may be replaced of which we could not know. The last look
+/// before each attempt is at `record`: it must be ours still, since whoever removes
+/// an upload removes that first. Returns what was replaced.
 ///
 /// 75 if another upload was committed meanwhile or ours was removed, 73 if the
 /// stream turns out to exist, 69 'commit unknown' if the service does not answer.
@@ -88,13 +105,12 @@ pub fn commit(
     record: &Record,
     seen: Head,
     force: bool,
-) -> std::result::Result<(), Uncommitted> {
+) -> std::result::Result<Head, Uncommitted> {
     let key = keys.manifest(&manifest.name);
     let text = manifest.to_text();
     client.set_underway(true);
     // Where reading was never allowed, waiting for it leads nowhere.
     client.may_not_read(seen == Head::Unknown);
-    warn_of_no_etag(client, &key, &seen);
     let mut commit = Commit {
         keys,
         manifest,
@@ -104,21 +120,24 @@ pub fn commit(
         seen,
         trial: Trial::default(),
         conditional: true,
-        sent: false,
+        warned: false,
         unheard: false,
         answered: 0,
+        answered_since: None,
     };
-    let result = commit.run(client, record);
-    result.map_err(|error| Uncommitted {
-        sent: commit.sent,
-        error,
-    })
+    match commit.run(client, record) {
+        Ok(()) => Ok(commit.seen),
+        Err(error) => Err(Uncommitted {
+            unheard: commit.unheard,
+            error,
+        }),
+    }
 }
 
 /// No commit was seen.
 pub struct Uncommitted {
-    /// The manifest was sent, so that it may stand there all the same.
-    pub sent: bool,
+    /// The manifest may have been stored, so that it may stand there all the same.
+    pub unheard: bool,
     /// Why.
     pub error: Error,
 }
@@ -135,20 +154,19 @@ struct Commit<'a> {
     trial: Trial,
     /// The service is not known to refuse conditions.
     conditional: bool,
-    /// There was an attempt.
-    sent: bool,
+    /// It was said that there is no condition, for want of an ETag.
+    warned: bool,
     /// An attempt may have been carried out that was not seen.
     unheard: bool,
     /// How many attempts were answered, and nothing was to be seen of them.
     answered: u32,
+    answered_since: Option<Instant>,
 }
 
 impl Commit<'_> {
     fn run(&mut self, client: &mut Client, record: &Record) -> Result<()> {
         while self.answered < UNSEEN_LIMIT {
-            record::check(client, self.keys, record, self.so_far())?;
-            client.progress().check()?;
-            if self.attempt(client)? {
+            if self.attempt(client, record)? {
                 return Ok(());
             }
         }
@@ -172,7 +190,10 @@ impl Commit<'_> {
     /// Look, PUT once, and look again; true if our manifest is seen. A PUT is
     /// never repeated without these looks: its stream may have been deleted
     /// meanwhile, and must not come back without its blocks.
-    fn attempt(&mut self, client: &mut Client) -> Result<bool> {
+    ///
+    /// The record comes after the manifest: where somebody deleted that, the
+    /// record had gone before.
+    fn attempt(&mut self, client: &mut Client, record: &Record) -> Result<bool> {
         // Not every store honours a condition: all that it has is this look.
         let found = look(client, self.keys, &self.manifest.name);
         let found = found.map_err(|e| self.doubtful(e))?;
@@ -180,8 +201,14 @@ impl Commit<'_> {
             return Ok(true);
         }
         self.note(client, found)?;
+        let owned = record::check(client, self.keys, record, self.so_far());
+        let owned = owned.and_then(|()| client.progress().check());
+        owned.map_err(|e| match e.exit() {
+            Exit::Changed => e,
+            _ => self.unseen(e),
+        })?;
         let sent = self.send(client);
-        self.unheard |= may_be_carried_out(&sent) || self.trial.is_unheard();
+        self.unheard |= may_be_carried_out(&sent);
         let Some(found) = seen_after(client, self.keys, self.manifest, &sent)? else {
             return Ok(true);
         };
@@ -197,8 +224,10 @@ impl Commit<'_> {
             Ok(_) => {}
         }
         self.answered += 1;
+        let since = *self.answered_since.get_or_insert_with(Instant::now);
+        let left = client.evidence_time().saturating_sub(since.elapsed());
         let progress = client.progress();
-        progress.wait(backoff(self.answered, sys::chance(), None));
+        progress.wait(backoff(self.answered, sys::chance(), None).min(left));
         progress.check().map_err(|e| self.unseen(e))?;
         Ok(false)
     }
@@ -249,8 +278,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn send(&mut self, client: &mut Client) -> std::result::Result<Option<String>, Halt> {
-        self.sent = true;
+    fn send(&mut self, client: &mut Client) -> std::result::Result<(), Halt> {
         let etag = match &self.seen {
             Head::Present(_, etag) => etag.as_deref(),
             Head::Damaged(sight, _) => sight.as_ref().and_then(|sight| sight.etag.as_deref()),
@@ -263,26 +291,24 @@ impl Commit<'_> {
             (_, Some(etag)) => Condition::Unchanged(etag),
             (_, None) => Condition::None,
         };
+        if self.conditional && put.condition == Condition::None && !self.warned {
+            self.warned = true;
+            let why = "the manifest has no ETag: it is replaced without a condition";
+            let warning = client.error(Exit::Data, Some(self.key), why);
+            client.progress().warn(&warning.to_string());
+        }
         client.step(&mut put, &mut self.trial)
     }
 }
 
 /// Whether the service may have stored what was sent, though it is not seen. An
 /// answer that refuses it says that it has not.
-fn may_be_carried_out(sent: &std::result::Result<Option<String>, Halt>) -> bool {
+fn may_be_carried_out(sent: &std::result::Result<(), Halt>) -> bool {
     match sent {
         Ok(_) => true,
         Err(Halt::Passing(Fault::Refused(r))) => !matches!(r.status, 300..=499),
         Err(Halt::Passing(_)) => true,
         Err(Halt::Final(failure)) => failure.refusal.is_none(),
-    }
-}
-
-fn warn_of_no_etag(client: &Client, key: &str, seen: &Head) {
-    if let Head::Present(_, None) = seen {
-        let why = "the manifest has no ETag: it is replaced without a condition";
-        let warning = client.error(Exit::Data, Some(key), why);
-        client.progress().warn(&warning.to_string());
     }
 }
 
@@ -300,14 +326,16 @@ fn unchanged(
         (_, Head::Unknown) => Ok(seen),
         // Deleted meanwhile: there is nothing to replace any more.
         (_, Head::Absent) => Ok(found),
-        (Head::Unknown, Head::Present(m, _)) if force && older(m) => Ok(found),
+        // It was there before, and could not be read.
+        (Head::Unknown | Head::Damaged(..), Head::Present(m, _)) if force && older(m) => Ok(found),
         (Head::Unknown, Head::Present(m, _)) if older(m) => {
             let why = "this stream exists already (-f replaces it)";
             Err(client.error(Exit::Exists, Some(key), why))
         }
-        (Head::Absent | Head::Unknown, Head::Damaged(_, why)) if !force => {
+        (_, Head::Damaged(sight, why)) if !force || sight.is_none() => {
             Err(client.error(Exit::Changed, Some(key), why))
         }
+        (_, Head::Damaged(..)) => Ok(found),
         _ if found.upload() != seen.upload() => {
             let why = "another upload was committed meanwhile";
             Err(client.error(Exit::Changed, Some(key), why))
@@ -321,7 +349,7 @@ fn seen_after(
     client: &mut Client,
     keys: &Keys,
     manifest: &Manifest,
-    sent: &std::result::Result<Option<String>, Halt>,
+    sent: &std::result::Result<(), Halt>,
 ) -> Result<Option<Head>> {
     let failure = match sent {
         Err(Halt::Final(failure)) => Some(failure),

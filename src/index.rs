@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::commit::{self, Head};
+use crate::commit;
 use crate::error::{Error, Exit, Result};
 use crate::key::Keys;
 use crate::manifest::{BlockRef, IndexRef, Manifest, index_length, parse_index};
@@ -65,10 +65,10 @@ pub fn lost(
     if !missing {
         return error;
     }
-    match commit::look(client, keys, &manifest.name) {
+    match commit::read(client, keys, &manifest.name) {
         Err(e) => e,
         // The whole of it: an upload may be resumed and committed with other data.
-        Ok(Head::Present(now, _)) if *now == *manifest => {
+        Ok(Some(now)) if *now == *manifest => {
             let why = "404: missing from a committed stream";
             Error::new(Exit::Data, error.what(), why)
         }

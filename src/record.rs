@@ -10,11 +10,15 @@ use crate::manifest::{RECORD_LIMIT, Record};
 use crate::s3::{Client, Condition, Get, Got, Halt, Kind, Put, READINGS, Trial, backoff};
 use crate::sys;
 
+/// How often the condition of a PUT may be refused although it holds: with quotes
+/// and without, and once more each, since one could be a mistake.
+const REFUSALS: u32 = 3;
+
 /// A new upload of a stream.
 ///
 /// The record of an id is sent once: a repeated one might be carried out after
 /// somebody has removed the first, and its upload would not notice. Where it is
-/// not there after an attempt without an answer, another id is taken.
+/// not there after an attempt that proved nothing, another id is taken.
 pub fn create(client: &mut Client, keys: &Keys, name: &Name, blocksize: u64) -> Result<Record> {
     let mut trial = Trial::default();
     loop {
@@ -26,94 +30,130 @@ pub fn create(client: &mut Client, keys: &Keys, name: &Name, blocksize: u64) -> 
             blocksize,
             nonce: random()?,
         };
-        let (text, key) = (record.to_text(), keys.record(name, &record.upload));
-        let mut put = Put::new(&key, Kind::Record, text.as_bytes());
-        put.etag_optional = true;
-        let sent = match client.step(&mut put, &mut trial) {
-            Err(Halt::Final(failure)) => Err(failure.error),
-            Ok(etag) => see(client, keys, &record, etag).map(|()| true),
-            Err(Halt::Passing(fault)) => match client.get(get(&key, name, &record.upload))? {
-                Some(got) if got.value == record => Ok(true),
-                _ => client
-                    .pause(&mut trial, &fault, Some(&key))
-                    .map(|()| false)
-                    .map_err(|f| f.error),
-            },
-        };
-        match sent {
+        match try_to_create(client, keys, &record, &mut trial) {
             Ok(true) => return Ok(record),
             Ok(false) => {}
             Err(e) => {
                 client.be_brief();
                 // The first error is the one that matters.
-                let _ = client.delete(&key, Kind::Record);
+                let _ = client.delete(&keys.record(name, &record.upload), Kind::Record);
                 return Err(e);
             }
         }
     }
 }
 
+/// Send this record once. False where another one must be tried.
+fn try_to_create(
+    client: &mut Client,
+    keys: &Keys,
+    record: &Record,
+    trial: &mut Trial,
+) -> Result<bool> {
+    let (text, key) = (record.to_text(), keys.record(&record.name, &record.upload));
+    let mut put = Put::new(&key, Kind::Record, text.as_bytes());
+    let fault = match client.step(&mut put, trial) {
+        Ok(()) => return see(client, keys, record).map(|()| true),
+        Err(Halt::Final(failure)) => return Err(failure.error),
+        Err(Halt::Passing(fault)) => fault,
+    };
+    let found = client.get(get(&key, &record.name, &record.upload))?;
+    if let Some(got) = found.filter(|got| got.value == *record) {
+        if proves(client, keys, record, &got, put.lacked_etag)? {
+            return Ok(true);
+        }
+        // It is of no use to anybody.
+        let _ = client.delete(&key, Kind::Record);
+    }
+    client.pause(trial, &fault, Some(&key))?;
+    Ok(false)
+}
+
 /// Write a record in place of the one that was `seen`.
 fn replace(client: &mut Client, keys: &Keys, record: &Record, seen: &Got<Record>) -> Result<()> {
     let (text, key) = (record.to_text(), keys.record(&record.name, &record.upload));
     let mut put = Put::new(&key, Kind::Record, text.as_bytes());
-    put.etag_optional = true;
     if let Some(etag) = seen.etag.as_deref() {
         put.condition = Condition::Unchanged(etag);
     }
-    let mut tried_both = false;
-    let etag = loop {
-        match client.run(&mut put) {
-            Ok(etag) => break etag,
-            // A store without conditions: the nonce still tells two owners apart.
-            Err(f) if f.status() == Some(501) && put.condition != Condition::None => {
-                put.condition = Condition::None;
-            }
-            // What was named is there still: the service compares ETags in its
-            // own way, with or without their quotes.
-            Err(f) if f.status() == Some(412) && is_there(client, &key, record, seen)? => {
-                if tried_both {
-                    return Err(f.error.also("the service refuses a condition that holds"));
+    let (mut trial, mut refusals) = (Trial::default(), 0);
+    loop {
+        let failure = match client.step(&mut put, &mut trial) {
+            Ok(()) => break,
+            Err(Halt::Passing(fault)) => {
+                match client.get(get(&key, &record.name, &record.upload))? {
+                    Some(got) if got.value == *record => {
+                        if proves(client, keys, record, &got, put.lacked_etag)? {
+                            return Ok(());
+                        }
+                    }
+                    Some(got) if got.value == seen.value => {}
+                    // It was changed, or removed: what follows says so.
+                    _ => break,
                 }
-                tried_both = true;
+                client.pause(&mut trial, &fault, Some(&key))?;
+                continue;
+            }
+            Err(Halt::Final(failure)) => failure,
+        };
+        match failure.status() {
+            // A store without conditions: the nonce still tells two owners apart.
+            Some(501) if put.condition != Condition::None => put.condition = Condition::None,
+            // What was named is there still: it is a mistake, or the service
+            // compares ETags in its own way, with or without their quotes.
+            Some(412) if is_there(client, &key, record, seen)? => {
+                refusals += 1;
+                if refusals > REFUSALS {
+                    let why = "the service refuses a condition that holds";
+                    return Err(failure.error.also(why));
+                }
                 client.toggle_etag_quotes();
             }
-            // It was changed, or removed: what follows says so.
-            Err(f) if f.status() == Some(412) || f.no_such_key() => break Some(String::new()),
-            Err(f) => return Err(f.error),
+            Some(412) => break,
+            _ if failure.no_such_key() => break,
+            _ => return Err(failure.error),
         }
-    };
-    see(client, keys, record, etag)
+    }
+    see(client, keys, record)
 }
 
 /// See that we may read a record that was written: both must be allowed for the
-/// commit, and now is the time to find out. It is also what proves that it was
-/// stored, where the answer had no ETag.
-fn see(client: &mut Client, keys: &Keys, record: &Record, etag: Option<String>) -> Result<()> {
-    let shown = find(client, keys, record, "nothing was committed")?;
-    if etag.is_none() && shown.is_none() && !client.known().no_etags {
-        learn_no_etags(client, keys, record)?;
+/// commit, and now is the time to find out.
+fn see(client: &mut Client, keys: &Keys, record: &Record) -> Result<()> {
+    check(client, keys, record, "nothing was committed")
+}
+
+/// Whether what was `shown` proves that our record is stored as all will be that
+/// we store. Where nothing had an ETag so far, that takes an answer to the PUT
+/// which `lacked_etag` and nothing else, and another look: then the service has
+/// none to give, and a PUT is proved without one for the rest of the run.
+fn proves(
+    client: &mut Client,
+    keys: &Keys,
+    record: &Record,
+    shown: &Got<Record>,
+    lacked_etag: bool,
+) -> Result<bool> {
+    let known = client.known();
+    if shown.etag.is_some() || known.etags || known.no_etags {
+        return Ok(true);
     }
-    Ok(())
+    if !lacked_etag {
+        return Ok(false);
+    }
+    see(client, keys, record)?;
+    if client.expect_no_etags() {
+        let text = "this service sends no ETags: an empty answer is all that proves \
+            that a block was stored";
+        client.progress().warn(text);
+    }
+    Ok(true)
 }
 
 /// Whether the record that was `seen` is there still, under the same ETag.
 fn is_there(client: &mut Client, key: &str, record: &Record, seen: &Got<Record>) -> Result<bool> {
     let now = client.get(get(key, &record.name, &record.upload))?;
     Ok(now.as_ref() == Some(seen))
-}
-
-/// Neither the answer to the PUT of a record nor the record itself had an ETag.
-/// Where that is so once more, the service has none to give, and a PUT is proved
-/// without one for the rest of the run.
-fn learn_no_etags(client: &mut Client, keys: &Keys, record: &Record) -> Result<()> {
-    let again = find(client, keys, record, "nothing was committed")?;
-    if again.is_none() && client.expect_no_etags() {
-        let text = "this service sends no ETags: an empty answer is all that proves \
-            that a block was stored";
-        client.progress().warn(text);
-    }
-    Ok(())
 }
 
 /// To read the record of this upload.
@@ -170,19 +210,14 @@ pub fn take_over(
     Ok(Some(record))
 }
 
-/// 75 if the record is gone, or another process has taken the upload over.
+/// See our record in the store. 75 if it is gone, or another process has taken the
+/// upload over, each time that it is looked at.
 pub fn check(client: &mut Client, keys: &Keys, record: &Record, then: &str) -> Result<()> {
-    find(client, keys, record, then).map(|_| ())
-}
-
-/// See our record in the store, and give its ETag, if it has one. 75 if there is
-/// another, or none, each time that it is looked at.
-fn find(client: &mut Client, keys: &Keys, record: &Record, then: &str) -> Result<Option<String>> {
     let key = keys.record(&record.name, &record.upload);
     let mut why = "";
     for reading in 1..=READINGS {
         match client.get(get(&key, &record.name, &record.upload))? {
-            Some(got) if got.value == *record => return Ok(got.etag),
+            Some(got) if got.value == *record => return Ok(()),
             Some(_) => why = "another process has taken this upload over",
             None => why = "this upload was cleaned away under us",
         }

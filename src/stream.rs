@@ -1,6 +1,6 @@
 //! A committed stream, of whichever version: version 2 where both exist.
 
-use crate::commit::{self, Head};
+use crate::commit;
 use crate::error::{Error, Exit, Result};
 use crate::key::{Keys, Name};
 use crate::legacy::{self, Old};
@@ -77,17 +77,10 @@ fn missing(client: &Client, keys: &Keys, name: &Name) -> Error {
 }
 
 fn find(client: &mut Client, keys: &Keys, name: &Name) -> Result<Option<Stream>> {
-    let key = keys.manifest(name);
     // That there is none is believed the second time.
     for _ in 0..2 {
-        match commit::look(client, keys, name)? {
-            Head::Present(manifest, _) => return Ok(Some(Stream::Current(manifest))),
-            Head::Unknown => {
-                let why = "403 AccessDenied: may not be read, or does not exist";
-                return Err(client.error(Exit::Denied, Some(&key), why));
-            }
-            Head::Damaged(_, why) => return Err(client.error(Exit::Data, Some(&key), why)),
-            Head::Absent => {}
+        if let Some(manifest) = commit::read(client, keys, name)? {
+            return Ok(Some(Stream::Current(manifest)));
         }
         if let Some(old) = legacy::open(client, name)? {
             return Ok(Some(Stream::Old(old)));
@@ -100,14 +93,6 @@ fn find(client: &mut Client, keys: &Keys, name: &Name) -> Result<Option<Stream>>
 /// upload may be resumed after a deletion, and committed with other data. 65 if
 /// it makes no sense any more, 77 if that cannot be told.
 pub fn is_unchanged(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<bool> {
-    let key = keys.manifest(&manifest.name);
-    match commit::look(client, keys, &manifest.name)? {
-        Head::Present(now, _) => Ok(*now == *manifest),
-        Head::Absent => Ok(false),
-        Head::Unknown => {
-            let why = "403 AccessDenied: may not be read any more, or does not exist";
-            Err(client.error(Exit::Denied, Some(&key), why))
-        }
-        Head::Damaged(_, why) => Err(client.error(Exit::Data, Some(&key), why)),
-    }
+    let now = commit::read(client, keys, &manifest.name)?;
+    Ok(now.is_some_and(|now| *now == *manifest))
 }

@@ -84,8 +84,8 @@ pub fn upload(
         .and_then(|()| check_books(client, &manifest, far))
         .map_err(|e| abandon(client, keys, &record, e, far, resumed))?;
     manifest.seals = seal(client, ring, &manifest).map_err(|e| stopped(client, name, e, far))?;
-    let (old, force) = (seen.clone(), options.force);
-    commit::commit(client, keys, &manifest, &record, seen, force).map_err(|e| match e.sent {
+    let committed = commit::commit(client, keys, &manifest, &record, seen, options.force);
+    let old = committed.map_err(|e| match e.unheard {
         true => e.error,
         false => stopped(client, name, e.error, far),
     })?;
@@ -148,9 +148,12 @@ fn begin(
         && let Some(record) =
             record::take_over(client, keys, name, seen.upload(), options.blocksize)?
     {
-        // Its owner may have committed it just before: find out now, and not when
-        // all is sent.
-        if commit::look(client, keys, name)?.upload() != seen.upload() {
+        // Its owner may have committed it just before, or somebody another one: find
+        // out now, and not when all is sent.
+        let known = matches!(seen, Head::Absent | Head::Present(..));
+        if let Head::Present(now, _) = commit::look(client, keys, name)?
+            && (now.upload == record.upload || (known && seen.upload() != Some(&now.upload)))
+        {
             let why = "another upload was committed meanwhile";
             return Err(client.error(Exit::Changed, Some(&keys.manifest(name)), why));
         }

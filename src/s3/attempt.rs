@@ -57,8 +57,15 @@ impl Client {
         };
         if result.is_ok() && has_etag {
             self.known.no_etags = false;
-            self.etag_seen = true;
+            self.known.etags = true;
         }
+        let result = result.map_err(|fault| match fault {
+            // A page has no ETag, where objects have one.
+            Fault::Wrong { why, sizes, .. } if sizes.differ() && self.known.etags && !has_etag => {
+                Fault::broken(why)
+            }
+            fault => fault,
+        });
         self.setup.progress.debug(|| {
             let ms = started.elapsed().as_millis();
             let end = match &result {
@@ -73,7 +80,8 @@ impl Client {
 
     /// Where an object of another length came than it must have, find out by HEAD
     /// whether it is stored so, or something on the way has put another in its
-    /// place. Where HEAD is not allowed, it is believed to be stored so.
+    /// place. Where HEAD is not allowed or does not tell, it is believed to be
+    /// stored so.
     pub(super) fn blame<O: Operation>(&mut self, op: &O, fault: Fault) -> Fault {
         let (call, Fault::Wrong { sizes, .. }) = (op.call(), &fault) else {
             return fault;
@@ -86,9 +94,9 @@ impl Client {
         let patience = self.limits().time;
         match self.attempt(&mut Glance::at(key, call.kind), self.now(), patience) {
             // A page has no ETag, where objects have one.
-            Ok(sight) if self.etag_seen && sight.etag.is_none() => Fault::broken(fault.why()),
-            Ok(sight) if sight.length.is_some_and(|n| sizes.blame_store(n)) => fault,
-            Err(Fault::Refused(r)) if matches!(r.status, 400..=403 | 405 | 501) => fault,
+            Ok(sight) if self.known.etags && sight.etag.is_none() => Fault::broken(fault.why()),
+            Ok(sight) if sight.length.is_none_or(|n| sizes.blame_store(n)) => fault,
+            Err(Fault::Refused(r)) if matches!(r.status, 403 | 405 | 501) => fault,
             _ => Fault::broken(fault.why()),
         }
     }

@@ -71,6 +71,8 @@ pub struct Known {
     pub skew: i64,
     /// It wants a Content-MD5 with every body.
     pub md5: bool,
+    /// An object had an ETag.
+    pub etags: bool,
     /// It gives no object an ETag, so that a PUT is proved without one.
     pub no_etags: bool,
     /// It compares the ETag in If-Match with what stands between the quotes of

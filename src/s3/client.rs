@@ -61,8 +61,6 @@ pub struct Client {
     damaged: Option<String>,
     /// Manifests may not be read: that is no passing trouble.
     blind: bool,
-    /// An object had an ETag.
-    pub(super) etag_seen: bool,
     /// The time that the service gave with its last answer.
     pub(super) clock: Option<Utc>,
     /// Whether the service has answered anything yet.
@@ -80,7 +78,6 @@ impl Client {
             known: Known::default(),
             damaged: None,
             blind: false,
-            etag_seen: false,
             clock: None,
             answered: false,
             underway: false,
@@ -122,7 +119,7 @@ impl Client {
     /// The service was seen to give an object no ETag: from now on a PUT is
     /// proved without one. False if another object had one in this run.
     pub fn expect_no_etags(&mut self) -> bool {
-        self.known.no_etags = !self.etag_seen;
+        self.known.no_etags = !self.known.etags;
         self.known.no_etags
     }
 
@@ -222,7 +219,8 @@ impl Client {
 
     /// One attempt at an operation, for whoever must look at something before the
     /// next: after a [`Halt::Passing`], [`pause`](Self::pause) comes before that.
-    /// What can be mended at once does not count as an attempt.
+    /// What can be mended at once does not count as an attempt: it follows a word
+    /// of the service's that nothing was carried out.
     pub fn step<O: Operation>(
         &mut self,
         op: &mut O,
@@ -282,7 +280,6 @@ impl Client {
                 self.setup.progress.debug(|| text);
             }
             Verdict::Checksum if !self.known.md5 => self.known.md5 = true,
-            Verdict::Reconnect => self.setup.http.drop_connections(),
             Verdict::Credentials => return self.reload_credentials(),
             _ => return false,
         }
@@ -393,6 +390,10 @@ impl Client {
     ) -> std::result::Result<(), Failure> {
         let what = &self.what(key);
         self.setup.http.drop_connections();
+        // That a connection went stale is no sign of trouble.
+        if matches!(fault, Fault::Stale { .. }) && trial.may_mend() {
+            return Ok(());
+        }
         let limits = Limits {
             time: self.patience_with(fault),
             ..self.limits()

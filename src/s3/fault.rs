@@ -71,7 +71,7 @@ impl Sizes {
     /// Whether the length alone says that it is not what was asked for, so that
     /// HEAD can tell whose fault that is.
     pub fn differ(self) -> bool {
-        self.came != self.want
+        self.want.is_some() && self.came != self.want
     }
 }
 

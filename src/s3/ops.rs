@@ -36,8 +36,8 @@ pub struct Put<'a> {
     sha256: key::Sha256,
     /// Store only if this holds.
     pub condition: Condition<'a>,
-    /// Take an answer without an ETag as well: the caller looks at the object.
-    pub etag_optional: bool,
+    /// All that the last answer lacked to be a proof was an ETag.
+    pub lacked_etag: bool,
     no_etags: bool,
 }
 
@@ -67,23 +67,25 @@ impl<'a> Put<'a> {
             body,
             sha256,
             condition: Condition::None,
-            etag_optional: false,
+            lacked_etag: false,
             no_etags: false,
         }
     }
 
     /// What is missing in this answer, of which the body was read, to prove that
     /// the object is stored; None if nothing is.
-    fn doubt(&self, answer: &Answer, body: &[u8]) -> Option<String> {
+    fn doubt(&mut self, answer: &Answer, body: &[u8]) -> Option<String> {
         let sum = answer.header("x-amz-checksum-sha256");
-        let needs_etag = !self.no_etags && !self.etag_optional;
         Some(match answer.status {
             _ if !answer.whole => "it came before the body was sent".into(),
             200 if !body.is_empty() => "it has a body".into(),
             200 if sum.is_some_and(|sum| sum.trim() != BASE64.encode(self.sha256)) => {
                 "it names another checksum".into()
             }
-            200 if needs_etag && answer.header("etag").is_none() => "it has no ETag".into(),
+            200 if !self.no_etags && answer.header("etag").is_none() => {
+                self.lacked_etag = true;
+                "it has no ETag".into()
+            }
             200 => return None,
             status => format!("its status is {status}, not 200"),
         })
@@ -91,11 +93,11 @@ impl<'a> Put<'a> {
 }
 
 impl Operation for Put<'_> {
-    /// The object's ETag, if the service said one.
-    type Out = Option<String>;
+    type Out = ();
 
     fn prepare(&mut self, known: &Known) {
         self.no_etags = known.no_etags;
+        self.lacked_etag = false;
     }
 
     fn call(&self) -> Call<'_> {
@@ -116,13 +118,12 @@ impl Operation for Put<'_> {
         }
     }
 
-    fn take(&mut self, mut answer: Answer) -> std::result::Result<Option<String>, Fault> {
-        let etag = answer.header("etag").map(str::to_string);
+    fn take(&mut self, mut answer: Answer) -> std::result::Result<(), Fault> {
         let body = answer.read_bounded(xml::ERROR_LIMIT);
         let body = body.map_err(Fault::broken)?;
         refused_after_all(&body)?;
         match self.doubt(&answer, &body) {
-            None => Ok(etag),
+            None => Ok(()),
             Some(doubt) => {
                 let why = format!("the answer does not prove that it was stored: {doubt}");
                 Err(Fault::foreign(Exit::Unavailable, why))
@@ -141,8 +142,9 @@ pub struct Get<'a, T> {
     doubtful: Option<Vec<u8>>,
 }
 
-/// Makes something of a body of this announced length, or says what is wrong.
-type Reading<'a, T> = dyn Fn(&[u8], u64) -> std::result::Result<T, Fault> + 'a;
+/// Makes something of a body of this length, or says what is wrong. The length is
+/// None where there is more than was read, and nobody says how much.
+type Reading<'a, T> = dyn Fn(&[u8], Option<u64>) -> std::result::Result<T, Fault> + 'a;
 
 /// A small object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +169,7 @@ impl<'a, T> Get<'a, T> {
         let read = move |body: &[u8], length| {
             parse(body).map_err(|why| {
                 let why = format!("bad {what}: {why}");
-                let (exit, came) = (Exit::Data, Some(length));
+                let (exit, came) = (Exit::Data, length);
                 if body.starts_with(MARK) {
                     Fault::wrong(exit, why, Sizes { came, want: None })
                 } else {
@@ -182,7 +184,7 @@ impl<'a, T> Get<'a, T> {
         key: &'a str,
         kind: Kind,
         limit: usize,
-        read: impl Fn(&[u8], u64) -> std::result::Result<T, Fault> + 'a,
+        read: impl Fn(&[u8], Option<u64>) -> std::result::Result<T, Fault> + 'a,
     ) -> Get<'a, T> {
         Get {
             key,
@@ -204,7 +206,7 @@ impl<'a> Get<'a, Vec<u8>> {
     ) -> Get<'a, Vec<u8>> {
         Get::new(key, kind, length, move |body, came| {
             let found: key::Sha256 = Sha256::digest(body).into();
-            let (came, want) = (Some(came), Some(length as u64));
+            let want = Some(length as u64);
             let why = if came != want {
                 format!("not {length} bytes long")
             } else if found != sha256 {
@@ -228,12 +230,12 @@ impl<T> Operation for Get<'_, T> {
         let etag = answer.header("etag").map(str::to_string);
         let announced = answer.length();
         let body = answer.read_bounded(self.limit).map_err(Fault::broken)?;
-        let length = body.len() as u64;
-        if announced.is_some_and(|n| n != length) && body.len() <= self.limit {
+        let length = Some(body.len() as u64).filter(|_| body.len() <= self.limit);
+        if length.is_some() && announced.is_some() && announced != length {
             return Err(Fault::broken("the answer broke off"));
         }
         refused_after_all(&body)?;
-        let value = (self.read)(&body, announced.unwrap_or(length))?;
+        let value = (self.read)(&body, announced.or(length))?;
         // An ETag is often the MD5 of the object, and often is not: a text
         // that differs from it is right if it comes a second time.
         let damaged = etag
@@ -295,7 +297,7 @@ impl Operation for Glance<'_> {
 impl Client {
     /// PutObject, unconditionally.
     pub fn put(&mut self, key: &str, kind: Kind, body: &[u8]) -> std::result::Result<(), Failure> {
-        self.run(&mut Put::new(key, kind, body)).map(|_| ())
+        self.run(&mut Put::new(key, kind, body))
     }
 
     /// Carry out a GET of what must be there. That it is missing is believed the

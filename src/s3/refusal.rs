@@ -43,6 +43,7 @@ fn code_of(status: u16) -> &'static str {
         403 => "AccessDenied",
         404 => "NoSuchKey",
         405 => "MethodNotAllowed",
+        501 => "NotImplemented",
         _ => "",
     }
 }

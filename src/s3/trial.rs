@@ -106,11 +106,6 @@ impl Trial {
         self.failing_since.is_some()
     }
 
-    /// Whether an attempt was repeated at once that may have been carried out.
-    pub fn is_unheard(&self) -> bool {
-        self.unheard
-    }
-
     /// How long it has been failing.
     pub fn failing(&self, now: Instant) -> Duration {
         let since = self.failing_since.unwrap_or(now);
