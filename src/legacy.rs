@@ -17,12 +17,15 @@ use md5::{Digest, Md5};
 use crate::error::{Exit, Result};
 use crate::http::Answer;
 use crate::key::Name;
-use crate::s3::{Call, Client, Fault, Kind, Operation, Presence, Sizes};
+use crate::s3::{Call, Client, Fault, Kind, Operation, Presence, Sizes, refused_after_all};
 use crate::time::Utc;
 use crate::uri;
 
 /// The largest block that is read, in bytes; one is held in memory.
 const BLOCK_LIMIT: u64 = 1 << 30;
+
+/// How much is read, in bytes, of what should be empty.
+const BODY_LIMIT: usize = 4096;
 
 /// A stream of version 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +61,8 @@ impl Operation for Info<'_> {
     }
 
     fn take(&mut self, mut answer: Answer) -> std::result::Result<Option<Utc>, Fault> {
-        let body = answer.read_bounded(0).map_err(Fault::broken)?;
+        let body = answer.read_bounded(BODY_LIMIT).map_err(Fault::broken)?;
+        refused_after_all(&body)?;
         let came = Some(answer.length().unwrap_or(body.len() as u64));
         let (exit, want) = (Exit::Data, Some(0));
         if answer.status != 200 || !body.is_empty() {

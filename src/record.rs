@@ -20,7 +20,7 @@ const REFUSALS: u32 = 3;
 /// somebody has removed the first, and its upload would not notice. Where it is
 /// not there after an attempt that proved nothing, another id is taken.
 pub fn create(client: &mut Client, keys: &Keys, name: &Name, blocksize: u64) -> Result<Record> {
-    let mut trial = Trial::default();
+    let (mut trial, mut unseen) = (Trial::default(), 0);
     loop {
         let now = client.now();
         let record = Record {
@@ -33,6 +33,8 @@ pub fn create(client: &mut Client, keys: &Keys, name: &Name, blocksize: u64) -> 
         match try_to_create(client, keys, &record, &mut trial) {
             Ok(true) => return Ok(record),
             Ok(false) => {}
+            // The service says that it was stored, and does not show it.
+            Err(e) if e.exit() == Exit::Changed && unseen < REFUSALS => unseen += 1,
             Err(e) => {
                 client.be_brief();
                 // The first error is the one that matters.
@@ -79,6 +81,11 @@ fn replace(client: &mut Client, keys: &Keys, record: &Record, seen: &Got<Record>
     let (mut trial, mut refusals) = (Trial::default(), 0);
     loop {
         let failure = match client.step(&mut put, &mut trial) {
+            // It says that it was stored, and does not show it.
+            Ok(()) if refusals < REFUSALS && is_there(client, &key, record, seen)? => {
+                refusals += 1;
+                continue;
+            }
             Ok(()) => break,
             Err(Halt::Passing(fault)) => {
                 match client.get(get(&key, &record.name, &record.upload))? {
@@ -110,7 +117,12 @@ fn replace(client: &mut Client, keys: &Keys, record: &Record, seen: &Got<Record>
                 client.toggle_etag_quotes();
             }
             Some(412) => break,
-            _ if failure.no_such_key() => break,
+            _ if failure.no_such_key() => {
+                refusals += 1;
+                if refusals > REFUSALS || !is_there(client, &key, record, seen)? {
+                    break;
+                }
+            }
             _ => return Err(failure.error),
         }
     }

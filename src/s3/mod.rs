@@ -26,7 +26,7 @@ pub use endpoint::{Addressing, Endpoint, check_bucket};
 pub use fault::{Fault, Refusal, Sizes, backoff};
 pub use headers::{Headers, Kind};
 pub use listing::Pages;
-pub use ops::{Condition, Get, Glance, Got, Put, READINGS, Sight, error_within};
+pub use ops::{Condition, Get, Glance, Got, Put, READINGS, Sight, error_within, refused_after_all};
 pub use presence::Presence;
 pub use trial::Trial;
 pub use xml::{Object, is_region};

@@ -326,7 +326,7 @@ impl Client {
 }
 
 /// Some servers put an error into a success.
-pub(super) fn refused_after_all(body: &[u8]) -> std::result::Result<(), Fault> {
+pub fn refused_after_all(body: &[u8]) -> std::result::Result<(), Fault> {
     let status = 200;
     match xml::error(body) {
         None => Ok(()),
