@@ -19,6 +19,7 @@ mod hostile;
 mod identity;
 mod kill;
 mod manual;
+mod odd;
 mod policies;
 mod programs;
 mod recipe;
