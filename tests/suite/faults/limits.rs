@@ -86,6 +86,30 @@ fn an_early_refusal_is_heard() {
     }
 }
 
+/// A success that comes before the body is none, be it behind a proxy or not.
+#[test]
+fn an_early_success_is_not_believed() {
+    let done = Answer::new(200, "OK").header("ETag", "\"0\"");
+    let data = random(1, 16 << 20);
+    for proxied in [false, true] {
+        let site = Site::new();
+        for early in [Fault::EarlyStatus, Fault::EarlyStatusDrain] {
+            site.proxy.once(on("PUT", "/block/"), early(done.clone()));
+        }
+        let run = site.upload(&data).option("--blocksize", "16M");
+        let run = match proxied {
+            true => {
+                let run = run.option("--endpoint", "http://s3.test");
+                run.env("HTTP_PROXY", site.proxy.plain_url())
+            }
+            false => run,
+        };
+        run.run().ok();
+        assert_eq!(site.seen("PUT", "/block/").len(), 3);
+        site.assert_holds(STREAM, &data);
+    }
+}
+
 #[test]
 fn an_early_throttle_is_waited_out() {
     let slow = Answer::slow_down().header("Connection", "close");
