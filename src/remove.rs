@@ -74,10 +74,15 @@ pub fn remove_stream(client: &mut Client, keys: &Keys, manifest: &Manifest) -> R
         Ok(commit::look(client, keys, name)?.upload() != Some(id))
     })?;
     remove_objects(client, keys, name, id)?;
-    match is_named(client, keys, name, id)? {
-        false => Ok(()),
-        true => Err(client.error(Exit::Unavailable, Some(&key), STILL_THERE)),
+    let start = Instant::now();
+    for attempt in 0.. {
+        if !is_named(client, keys, name, id)? {
+            break;
+        }
+        // What was shown may have been older than that.
+        client.look_again(start, attempt, Some(&key), STILL_THERE)?;
     }
+    Ok(())
 }
 
 /// Why a stream that is to be deleted is not.
