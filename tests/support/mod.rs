@@ -18,8 +18,9 @@ use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use std::{env, fmt};
 
 pub use server::{BUCKET, Scratch, Server};
@@ -56,7 +57,12 @@ pub fn s3pipe(server: &Server) -> Run {
 /// s3pipe with no server, no credentials and nothing in its environment but
 /// PATH and this home. Its stdin is empty.
 pub fn s3pipe_alone(home: &Path) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_s3pipe"));
+    built(Path::new(env!("CARGO_BIN_EXE_s3pipe")), home)
+}
+
+/// The same of another build of it.
+pub fn built(program: &Path, home: &Path) -> Run {
+    let mut command = Command::new(program);
     command.env_clear().env("HOME", home);
     // Where the tests run on a machine of Amazon's, that one is not asked.
     command.env("AWS_EC2_METADATA_DISABLED", "true");
@@ -276,6 +282,25 @@ impl Running {
             feeder.join().expect("a feeder");
         }
         outcome
+    }
+}
+
+impl Running {
+    /// The same, but one that takes longer than this is killed: true, then.
+    pub fn wait_or_kill(self, limit: Duration) -> (Outcome, bool) {
+        let (done, ended) = mpsc::channel::<()>();
+        let pid = self.pid().to_string();
+        let watch = thread::spawn(move || {
+            let late = ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout);
+            if late {
+                let killed = Command::new("kill").args(["-s", "KILL", &pid]).status();
+                assert!(killed.is_ok_and(|status| status.success()), "kill {pid}");
+            }
+            late
+        });
+        let outcome = self.wait();
+        drop(done);
+        (outcome, watch.join().expect("a watch"))
     }
 }
 

@@ -199,8 +199,12 @@ impl Store {
 
     /// s3pipe with this store, an access key and [`BUCKET`].
     pub fn s3pipe(&self, home: &Path) -> Run {
-        s3pipe_alone(home)
-            .env("AWS_ACCESS_KEY_ID", "STOREID")
+        self.point(s3pipe_alone(home))
+    }
+
+    /// A run of s3pipe's, sent here.
+    pub fn point(&self, run: Run) -> Run {
+        run.env("AWS_ACCESS_KEY_ID", "STOREID")
             .env("AWS_SECRET_ACCESS_KEY", SECRET)
             .option("--endpoint", &self.url())
             .option("-b", BUCKET)

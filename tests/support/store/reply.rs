@@ -68,6 +68,8 @@ pub enum Say {
     Drip(Vec<u8>, Duration),
     /// These bytes again and again until the client goes.
     Endless(Vec<u8>),
+    /// The same, with so much time in between.
+    Trickle(Vec<u8>, Duration),
     /// Nothing until the client goes.
     Silence,
     /// The connection ends in order, once all that was said has arrived.

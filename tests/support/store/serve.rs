@@ -150,6 +150,10 @@ fn say(mut stream: &TcpStream, step: Say) -> io::Result<()> {
         Say::Endless(bytes) => loop {
             stream.write_all(&bytes)?;
         },
+        Say::Trickle(bytes, pause) => loop {
+            stream.write_all(&bytes)?;
+            thread::sleep(pause);
+        },
         Say::Silence => {
             // Until the client has gone: what it sends is no matter.
             io::copy(&mut stream, &mut io::sink())?;
