@@ -9,7 +9,7 @@ use crate::commit::{self, Head};
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::key::{Keys, Name};
 use crate::legacy::{self, Old};
-use crate::remove::{STILL_THERE, remove_head, remove_stream};
+use crate::remove::{remove_head, remove_stream, see_gone};
 use crate::s3::Client;
 use crate::seal::Keyring;
 use crate::stream::{self, Stream};
@@ -157,12 +157,9 @@ fn delete_old(client: &mut Client, name: &Name) -> Result<()> {
     let key = legacy::info_key(name);
     let gone = &mut |client: &mut Client| Ok(legacy::exists(client, name)? != Some(true));
     remove_head(client, &key, gone)?;
-    let mut see = |client: &mut Client| match gone(client)? {
-        true => Ok(()),
-        false => Err(client.error(Exit::Unavailable, Some(&key), STILL_THERE)),
-    };
-    legacy::delete_blocks(client, name, &mut see)?;
-    see(client)
+    let may = &mut |client: &mut Client| see_gone(client, &key, gone);
+    legacy::delete_blocks(client, name, may)?;
+    may(client)
 }
 
 /// Write text to stdout. 74 if that fails.

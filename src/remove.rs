@@ -14,7 +14,7 @@ use crate::error::{Error, Exit, Result};
 use crate::inventory::{Finding, Named, compare, parse_key};
 use crate::key::{Keys, Name, UploadId};
 use crate::manifest::Manifest;
-use crate::s3::{Client, Kind, Presence};
+use crate::s3::{Client, Kind, Presence, READINGS};
 use crate::stream;
 
 /// How many strays are gathered before they are removed.
@@ -35,14 +35,23 @@ pub fn remove_upload(client: &mut Client, keys: &Keys, name: &Name, id: &UploadI
     Ok(true)
 }
 
-/// Whether the manifest of this stream names this upload. 77 or 65 if that cannot
-/// be told.
+/// Whether the manifest of this stream names this upload, each time that it is
+/// looked at: what is shown once may be old. 77 or 65 if that cannot be told.
 fn is_named(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
-    match commit::look(client, keys, name)? {
-        Head::Unknown => Err(unknown(client, keys, name)),
-        Head::Damaged(_, why) => Err(client.error(Exit::Data, Some(&keys.manifest(name)), why)),
-        head => Ok(head.upload() == Some(id)),
+    for reading in 0..READINGS {
+        if reading > 0 {
+            client.pause_before(reading)?;
+        }
+        match commit::look(client, keys, name)? {
+            Head::Unknown => return Err(unknown(client, keys, name)),
+            Head::Damaged(_, why) => {
+                return Err(client.error(Exit::Data, Some(&keys.manifest(name)), why));
+            }
+            head if head.upload() != Some(id) => return Ok(false),
+            _ => {}
+        }
     }
+    Ok(true)
 }
 
 /// That a look at the manifest has told nothing.
@@ -70,23 +79,31 @@ pub fn remove_stream(client: &mut Client, keys: &Keys, manifest: &Manifest) -> R
     let (name, id) = (&manifest.name, &manifest.upload);
     client.delete(&keys.record(name, id), Kind::Record)?;
     let key = keys.manifest(name);
-    remove_head(client, &key, &mut |client| {
-        Ok(commit::look(client, keys, name)?.upload() != Some(id))
-    })?;
+    let gone =
+        &mut |client: &mut Client| Ok(commit::look(client, keys, name)?.upload() != Some(id));
+    remove_head(client, &key, gone)?;
     remove_objects(client, keys, name, id)?;
-    let start = Instant::now();
-    for attempt in 0.. {
-        if !is_named(client, keys, name, id)? {
-            break;
-        }
-        // What was shown may have been older than that.
-        client.look_again(start, attempt, Some(&key), STILL_THERE)?;
+    // A look that tells nothing is an error here.
+    see_gone(client, &key, &mut |client| {
+        Ok(!is_named(client, keys, name, id)?)
+    })
+}
+
+/// Look whether what makes a stream one is still `gone`; 69 if it stays there.
+pub fn see_gone(
+    client: &mut Client,
+    key: &str,
+    gone: &mut dyn FnMut(&mut Client) -> Result<bool>,
+) -> Result<()> {
+    let (start, mut attempt) = (Instant::now(), 0);
+    while !gone(client)? {
+        client.look_again(start, attempt, Some(key), STILL_THERE)?;
+        attempt += 1;
     }
     Ok(())
 }
 
-/// Why a stream that is to be deleted is not.
-pub const STILL_THERE: &str = "the server says that it was deleted, but still shows it";
+const STILL_THERE: &str = "the server says that it was deleted, but still shows it";
 
 /// Delete the object that makes a stream one, until it is `gone`. What is there
 /// after that is another's, so it is looked at before it is deleted again. 69 if
@@ -96,19 +113,19 @@ pub fn remove_head(
     key: &str,
     gone: &mut dyn FnMut(&mut Client) -> Result<bool>,
 ) -> Result<()> {
-    let start = Instant::now();
-    for attempt in 0.. {
+    let (start, mut attempt) = (Instant::now(), 0);
+    loop {
         client.delete_watched(key, Kind::Manifest, gone)?;
         if gone(client)? {
-            break;
+            return Ok(());
         }
         client.look_again(start, attempt, Some(key), STILL_THERE)?;
         // What was shown may have been older than that.
         if gone(client)? {
-            break;
+            return Ok(());
         }
+        attempt += 1;
     }
-    Ok(())
 }
 
 /// Delete what is stored of a committed upload and not named by its manifest:

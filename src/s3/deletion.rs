@@ -261,7 +261,8 @@ impl Client {
         self.pause_before(attempt)
     }
 
-    fn pause_before(&mut self, attempt: u32) -> Result<()> {
+    /// Wait a little before something is done or looked at again.
+    pub fn pause_before(&mut self, attempt: u32) -> Result<()> {
         let progress = self.progress();
         progress.wait(backoff(attempt, sys::chance(), None));
         progress.check()

@@ -1,7 +1,8 @@
 //! Whether an object is there that must be: what a listing cannot tell.
 //!
-//! Its first byte is asked for, and its length seen by the way. Not HEAD, whose
-//! 404 has no body that says whose it is.
+//! HEAD says how long it is. But a 404 without a body does not say whose it is, so
+//! that after one the first byte is asked for: only S3's own word counts for an
+//! object that is not there.
 
 use super::call::{Call, Operation};
 use super::client::Client;
@@ -14,7 +15,7 @@ use crate::http::Answer;
 /// What has become of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It is there, as long as it must be, as far as the service says.
+    /// It is there, as long as it must be.
     Whole,
     /// It is there, and has another length.
     OtherLength,
@@ -22,7 +23,30 @@ pub enum Presence {
     Missing,
 }
 
-/// GetObject of the first byte of an object that must be so long, if that is known.
+/// HeadObject of an object that must be so long, if that is known.
+struct Look<'a>(&'a str, Kind, Option<u64>);
+
+impl Operation for Look<'_> {
+    type Out = ();
+
+    fn call(&self) -> Call<'_> {
+        Call::new("HEAD", Some(self.0), self.1)
+    }
+
+    fn take(&mut self, answer: Answer) -> std::result::Result<(), Fault> {
+        match (answer.status, answer.length(), self.2) {
+            (200, Some(came), Some(want)) if came != want => {
+                let why = format!("{came} bytes long, not {want}");
+                let (came, want) = (Some(came), Some(want));
+                Err(Fault::wrong(Exit::Data, why, Sizes { came, want }))
+            }
+            (200, Some(_), _) => Ok(()),
+            (status, ..) => Err(nonsense(status)),
+        }
+    }
+}
+
+/// GetObject of its first byte.
 struct FirstByte<'a>(&'a str, Kind, Option<u64>);
 
 impl Operation for FirstByte<'_> {
@@ -40,20 +64,22 @@ impl Operation for FirstByte<'_> {
             None if answer.status == 200 => answer.length(),
             None => None,
         };
-        let fault = match (length, self.2) {
-            (Some(came), Some(want)) if came != want => {
-                let why = format!("{came} bytes long, not {want}");
-                let (came, want) = (Some(came), Some(want));
-                Fault::wrong(Exit::Data, why, Sizes { came, want })
-            }
-            (Some(_), _) => return Ok(()),
-            (None, _) => {
-                let why = "the answer does not say how long the object is";
-                Fault::foreign(Exit::Unavailable, why)
-            }
-        };
-        Err(error_within(&mut answer).unwrap_or(fault))
+        let fits = length.is_some_and(|length| self.2.is_none_or(|want| want == length));
+        let status = answer.status;
+        if fits && (status == 206 || self.2.is_some()) {
+            return Ok(());
+        }
+        match error_within(&mut answer) {
+            Some(error) => Err(Fault::foreign(Exit::Unavailable, error.why())),
+            None if fits => Ok(()),
+            None => Err(nonsense(status)),
+        }
     }
+}
+
+fn nonsense(status: u16) -> Fault {
+    let why = format!("{status}, and not an answer that says whether it is there");
+    Fault::foreign(Exit::Unavailable, why)
 }
 
 /// The length of the whole, in `bytes 0-0/10`.
@@ -65,14 +91,16 @@ impl Client {
     /// Look whether this object is there, and so long, if that is known. It is not
     /// read.
     pub fn see(&mut self, key: &str, kind: Kind, length: Option<u64>) -> Result<Presence> {
+        match self.run(&mut Look(key, kind, length)) {
+            Ok(()) => return Ok(Presence::Whole),
+            Err(f) if f.no_such_key() => {}
+            Err(f) if f.error.exit() == Exit::Data => return Ok(Presence::OtherLength),
+            Err(f) => return Err(f.error),
+        }
         match self.run(&mut FirstByte(key, kind, length)) {
-            Ok(()) => Ok(Presence::Whole),
             Err(f) if f.no_such_key() => Ok(Presence::Missing),
             Err(f) if f.is_archived() => Ok(Presence::Whole),
-            // What has no first byte is empty, and no block is.
-            Err(f) if f.status() == Some(416) => Ok(Presence::OtherLength),
-            Err(f) if f.error.exit() == Exit::Data => Ok(Presence::OtherLength),
-            Err(f) => Err(f.error),
+            result => Ok(result.map(|()| Presence::Whole)?),
         }
     }
 }

@@ -231,7 +231,7 @@ fn strays_go_only_while_the_manifest_is_the_same() {
 #[test]
 fn what_may_not_be_looked_at_is_left_as_it_is() {
     let hide = |_: &Store, request: &Request| {
-        if is(request, "GET", "/block/") {
+        if is(request, "HEAD", "/block/") || is(request, "GET", "/block/") {
             return Reply::instead(Answer::access_denied());
         }
         if !lists(request, "s3pipe/block/") {
