@@ -180,6 +180,17 @@ struct Cleaning<'a> {
     unfinished: Option<Error>,
 }
 
+/// What is to become of an upload.
+#[derive(PartialEq)]
+enum Standing {
+    /// Nothing.
+    Spared,
+    /// The manifest names it: what does not belong to it goes, and its record.
+    Committed(Box<Manifest>),
+    /// It goes.
+    Dead,
+}
+
 impl Cleaning<'_> {
     /// See to an upload that looked old.
     fn upload(
@@ -189,29 +200,51 @@ impl Cleaning<'_> {
         id: &UploadId,
         record: bool,
     ) -> Result<()> {
-        let committed = match commit::look(client, self.keys, name)? {
-            Head::Unknown => return Err(unknown(client, self.keys, name)),
-            Head::Damaged(_, why) => {
-                let e = client.error(Exit::Data, Some(&self.keys.manifest(name)), why);
-                let text = format!("{e}: its uploads are spared");
-                client.progress().warn(&text);
-                return Ok(());
-            }
-            Head::Present(manifest, _) => Some(manifest).filter(|m| m.upload == *id),
-            Head::Absent => None,
-        };
-        // Nothing but its record says that of a committed one something is left.
-        if committed.is_some() && (!record || self.only_show || self.unfinished.is_some()) {
+        let mut standing = self.look(client, name, id, record)?;
+        if standing == Standing::Spared {
             return Ok(());
         }
         let found = survey(client, self.keys, name, id)?;
         if !found.is_old(self.limit) {
             return Ok(());
         }
-        match committed {
-            Some(manifest) => self.finish(client, &manifest),
-            None => self.remove(client, name, id, found),
+        if standing == Standing::Dead {
+            // One look may have been mistaken, and its record will be gone.
+            standing = self.look(client, name, id, record)?;
         }
+        match standing {
+            Standing::Spared => Ok(()),
+            Standing::Committed(manifest) => self.finish(client, &manifest),
+            Standing::Dead => self.remove(client, name, id, found),
+        }
+    }
+
+    /// What the manifest says of an upload. 77 if that may not be known.
+    fn look(
+        &self,
+        client: &mut Client,
+        name: &Name,
+        id: &UploadId,
+        record: bool,
+    ) -> Result<Standing> {
+        Ok(match commit::look(client, self.keys, name)? {
+            Head::Unknown => return Err(unknown(client, self.keys, name)),
+            Head::Damaged(_, why) => {
+                let e = client.error(Exit::Data, Some(&self.keys.manifest(name)), why);
+                let text = format!("{e}: its uploads are spared");
+                client.progress().warn(&text);
+                Standing::Spared
+            }
+            Head::Present(manifest, _) if manifest.upload == *id => {
+                // Nothing but its record says that something of it is left.
+                if !record || self.only_show || self.unfinished.is_some() {
+                    Standing::Spared
+                } else {
+                    Standing::Committed(manifest)
+                }
+            }
+            Head::Present(..) | Head::Absent => Standing::Dead,
+        })
     }
 
     /// One that no manifest names.
