@@ -12,6 +12,7 @@ use crate::say;
 use crate::scenarios::{SCENARIOS, Scenario};
 use crate::services::SERVICES;
 use crate::support::random;
+use crate::trace::is_path;
 
 /// One of so many is in a sample.
 const SAMPLE: usize = 60;
@@ -45,12 +46,17 @@ impl Mode {
 /// The requests of each scenario, in the order in which they came.
 pub type Traces = BTreeMap<&'static str, Vec<What>>;
 
-/// Runs every scenario whose name this is true of, without an odd answer.
+/// Runs every scenario whose name this is true of, without an odd answer. Its
+/// requests must be a path of the model of the protocol.
 pub fn traces(site: &Site, wanted: impl Fn(&str) -> bool) -> Traces {
     let mut traces = Traces::new();
     for scenario in SCENARIOS.iter().filter(|scenario| wanted(scenario.name)) {
         let ran = site.run(&plain(scenario));
         let trace: Vec<What> = ran.requests.iter().map(What::of).collect();
+        let lines: Vec<String> = trace.iter().map(What::line).collect();
+        if let Err(why) = is_path(scenario.family, ran.outcome.status, &lines) {
+            panic!("{}: no path of tests/model: {why}", scenario.name);
+        }
         if env::var_os("S3PIPE_MATRIX_TRACES").is_some() {
             let words: Vec<String> = trace.iter().map(What::to_string).collect();
             say(&format!("{}: {}", scenario.name, words.join(" ")));

@@ -25,6 +25,8 @@ mod requests;
 mod runs;
 mod scenarios;
 mod services;
+#[path = "../model/trace.rs"]
+mod trace;
 
 use std::fs::File;
 use std::io::Write;
