@@ -227,7 +227,7 @@ impl Old {
             let part = wanted.start.max(start)..wanted.end.min(start + size);
             if !part.is_empty() {
                 let key = format!("{prefix}{n}");
-                let bytes = client.run(&mut Fetch {
+                let bytes = client.find(&mut Fetch {
                     key: &key,
                     size: *size as usize,
                 });

@@ -83,6 +83,7 @@ fn verify_old(client: &mut Client, old: &Old, quick: bool) -> Result<()> {
     client.progress().set_size(old.bytes());
     old.read(client, &(0..old.bytes()), |client, bytes| {
         client.progress().block_done(bytes.len() as u64);
+        client.set_underway(true);
         Ok(())
     })?;
     client.progress().finish();

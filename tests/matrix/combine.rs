@@ -148,6 +148,7 @@ fn places(traces: &Traces) -> Vec<Place<'_>> {
     let mut all = Vec::new();
     for scenario in SCENARIOS {
         let (mut counts, mut underway) = (BTreeMap::new(), false);
+        let mut before: Option<&What> = None;
         for what in traces.get(scenario.name).into_iter().flatten() {
             let nth = counts.entry(what).or_insert(0);
             *nth += 1;
@@ -161,8 +162,11 @@ fn places(traces: &Traces) -> Vec<Place<'_>> {
                 nth: *nth,
                 underway: underway && ordered,
             });
-            let moved = ["PUT", "GET"].contains(&what.method.as_str());
+            // After a HEAD it only asks whether there is one.
+            let asks = before.is_some_and(|w| w.method == "HEAD" && w.number == what.number);
+            let moved = ["PUT", "GET"].contains(&what.method.as_str()) && !asks;
             underway |= moved && matches!(what.kind, Kind::Block | Kind::OldBlock);
+            before = Some(what);
         }
     }
     all

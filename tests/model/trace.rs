@@ -71,7 +71,7 @@ steps! {
     Commit        "6" ["PUT manifest"] => [Committed] + []
     Committed     "7" ["GET manifest"] => [LookLast StillOwn] + []
     StillOwn      "8" ["GET record"] => [Compare OldRecord OwnRecord] + []
-    Compare       "9" ["GET list-index" "GET index" "GET list-block" "GET block"]
+    Compare       "9" ["GET list-index" "GET index" "GET list-block" "HEAD block" "GET block"]
                       => [StraysLook OldRecord OwnRecord] + [Compare]
     StraysLook    "9" ["GET manifest"] => [Strays OldRecord] + []
     Strays        "9" ["GET index" "DELETE block" "DELETE index"]
@@ -95,7 +95,7 @@ steps! {
     DeleteIndexes   "delete 5" ["GET list-index" "GET manifest" "POST bulk-delete" "DELETE index"]
                                => [DeleteLookLast] + [DeleteIndexes]
     DeleteLookLast  "delete 6" ["GET manifest"] => [End] + []
-    OldDelete       "delete 1" ["HEAD v1-info" "GET v1-info" "GET list-v1" "GET v1-block" "DELETE v1-info"
+    OldDelete       "delete 1" ["HEAD v1-info" "GET v1-info" "GET list-v1" "HEAD v1-block" "GET v1-block" "DELETE v1-info"
                                 "DELETE v1-block" "POST bulk-delete"]
                                => [End] + [OldDelete DeleteLook]
     // What stays behind: clean, upload by upload.
@@ -103,7 +103,7 @@ steps! {
     CleanList       "clean 1" ["GET list-upload" "GET list-index" "GET list-block"]
                               => [CleanLook] + [CleanList End]
     CleanLook       "clean 2" ["GET manifest"] => [CleanListAgain] + [CleanLook End]
-    CleanListAgain  "clean 3" ["GET list-upload" "GET list-index" "GET list-block"]
+    CleanListAgain  "clean 3" ["GET list-upload" "GET list-index" "GET list-block" "GET manifest"]
                               => [CleanRecord CleanCompare] + [CleanListAgain CleanLook End]
     CleanRecord     "clean 4" ["DELETE record"] => [CleanLookAgain] + []
     CleanLookAgain  "clean 5" ["GET manifest"] => [CleanBlocks] + [CleanLook End]
@@ -113,7 +113,7 @@ steps! {
     CleanIndexes    "clean 6" ["GET list-index" "GET manifest" "POST bulk-delete" "DELETE index"]
                               => [] + [CleanIndexes CleanLook End]
     // The same, of an upload that is committed.
-    CleanCompare    "tidy 2" ["GET list-index" "GET index" "GET list-block" "GET block"]
+    CleanCompare    "tidy 2" ["GET list-index" "GET index" "GET list-block" "HEAD block" "GET block"]
                              => [CleanStraysLook CleanFinish] + [CleanCompare CleanLook End]
     CleanStraysLook "tidy 3" ["GET manifest"] => [CleanStrays] + [CleanLook End]
     CleanStrays     "tidy 4" ["GET index" "DELETE block" "DELETE index"]
@@ -125,7 +125,7 @@ steps! {
     ReadFirst    "read 2" ["GET block"] => [ReadSecond ReadAgain] + [ReadFirst ReadIndex End]
     ReadSecond   "read 2" ["GET block"] => [ReadAgain] + [ReadFirst ReadIndex End]
     ReadAgain    "read 3" ["GET manifest"] => [] + []
-    OldStream    "read 1" ["HEAD v1-info" "GET v1-info" "GET list-v1" "GET v1-block"]
+    OldStream    "read 1" ["HEAD v1-info" "GET v1-info" "GET list-v1" "HEAD v1-block" "GET v1-block"]
                           => [End] + [OldStream ReadManifest]
     // The end of a run, with exit status 0.
     End "end" [""] => [] + []
