@@ -108,16 +108,16 @@ const TIMING: &[Class] = &[
     C::new("early-200-close", Noise, slow_put, |_| {
         bytes_then(Close, |answer| raw(&answer)).act(Act::Never).read(Part::Nothing)
     }).narrow(),
-    C::new("half-200-close", Noise, slow_put, |_| {
-        bytes_then(Close, |answer| raw(&answer)).act(Act::Never).read(Part::Half)
+    C::new("begun-200-close", Noise, slow_put, |_| {
+        bytes_then(Close, |answer| raw(&answer)).act(Act::Never).read(Part::Begun)
     }).narrow(),
     C::new("early-503", Noise, put, |a| a.told(s3(503, "SlowDown")).read(Part::Nothing))
         .narrow().says("503"),
     C::new("early-503-close", Noise, put, |_| {
         bytes_then(Close, |_| raw(&s3(503, "SlowDown"))).act(Act::Never).read(Part::Nothing)
     }).narrow().says("503"),
-    C::new("half-503-close", Noise, put, |_| {
-        bytes_then(Close, |_| raw(&s3(503, "SlowDown"))).act(Act::Never).read(Part::Half)
+    C::new("begun-503-close", Noise, put, |_| {
+        bytes_then(Close, |_| raw(&s3(503, "SlowDown"))).act(Act::Never).read(Part::Begun)
     }).narrow().says("503"),
     C::new("done-closed", Noise, writes, |_| bytes_then(Close, |_| Vec::new())),
     C::new("done-reset", Noise, writes, |_| bytes_then(Reset, |_| Vec::new())),
@@ -131,8 +131,8 @@ const TIMING: &[Class] = &[
     }),
     C::new("close-before", Noise, any, |_| nothing(Part::Nothing, Close)),
     C::new("reset-before", Noise, any, |_| nothing(Part::Nothing, Reset)),
-    C::new("close-half", Noise, put, |_| nothing(Part::Half, Close)),
-    C::new("reset-half", Noise, put, |_| nothing(Part::Half, Reset)),
+    C::new("close-begun", Noise, put, |_| nothing(Part::Begun, Close)),
+    C::new("reset-begun", Noise, put, |_| nothing(Part::Begun, Reset)),
     C::new("close-after", Noise, put, |_| nothing(Part::Whole, Close)),
     C::new("close-in-head", Noise, any, |_| bytes_then(Close, |answer| answer.head()[..20].into())),
     C::new("close-in-body", Noise, has_answer, |_| bytes_then(Close, |answer| half(&answer))),
@@ -232,6 +232,9 @@ const RANGES: &[Class] = &[
 
 const SHOWN: &[Class] = &[
     C::new("flipped", Evidence, get_hashed, |_| Reply::truth().edit(flipped)),
+    C::new("flipped-no-etag", Evidence, get_hashed, |_| {
+        Reply::truth().edit(|answer| without(flipped(answer), "etag"))
+    }),
     C::new("flipped-text", Evidence, get_text, |_| Reply::truth().edit(flipped)),
     C::new("claims-nothing", Evidence, get_manifest, |_| restored(|body| claims(body, None))),
     C::new("claims-less", Evidence, get_manifest, |_| restored(|body| claims(body, Some(1)))),

@@ -20,6 +20,7 @@ mod combine;
 mod expected;
 mod format;
 mod making;
+mod mutants;
 mod oracle;
 mod requests;
 mod runs;

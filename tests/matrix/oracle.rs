@@ -226,7 +226,7 @@ fn stored(case: &Case, stream: Stream) -> Verdict {
 /// What should have been removed is left: that must be said, unless it was
 /// told otherwise.
 fn silent_about(case: &Case, left: &[&String]) -> Verdict {
-    let said = !case.outcome.stderr.is_empty();
+    let said = case.outcome.stderr.contains("left behind");
     match left.first() {
         Some(key) if !said && !told(case) => {
             Err(format!("done, but {key} is left, and nothing said"))
@@ -278,7 +278,9 @@ fn words(case: &Case) -> Verdict {
     ensure!(parts == 3, "no 'what: why'");
     for line in lines {
         let known = expected::WARNINGS.iter().any(|text| line.contains(text));
-        let finding = case.scenario().family == "verify" && line.starts_with("s3pipe: verify: ");
+        // What is wrong with a stream, and in the end that something is.
+        let finding = line.starts_with("s3pipe: verify: ")
+            || (line.starts_with("s3pipe: clean: ") && error.contains("run s3pipe verify"));
         ensure!(known || finding, "two errors");
     }
     let [odd] = &case.combination.odd[..] else {

@@ -217,7 +217,7 @@ fn what_it_is_told_is_what_it_does() {
         (reset.0.as_str(), reset.1.as_str()),
         ("<ConnectionReset>", "second")
     );
-    let early = asked(Reply::instead(Answer::new(204, "Fine")).read(Part::Half));
+    let early = asked(Reply::instead(Answer::new(204, "Fine")).read(Part::Begun));
     assert!(early.0.starts_with("HTTP/1.1 204 Fine\r\n") && early.0.ends_with("second"));
     let (said, content, store) = asked(Reply::truth().act(Act::Late(2)));
     assert!(said.ends_with("second") && content == "second");

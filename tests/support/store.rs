@@ -52,7 +52,8 @@ pub struct Settings {
     /// The order of its listings.
     pub order: Order,
     /// Receive little at a time, so that a client is still sending a block of
-    /// 64 KiB while it is answered.
+    /// 64 KiB while it is answered; and close each connection after an answer,
+    /// since buffers grow.
     pub narrow: bool,
 }
 

@@ -29,8 +29,8 @@ pub struct Reply {
 pub enum Part {
     /// All of it.
     Whole,
-    /// The first half.
-    Half,
+    /// The first 4 KiB, or the first half where it is shorter than twice that.
+    Begun,
     /// None of it. Such a request can only be carried out [`Act::Never`].
     Nothing,
 }

@@ -86,7 +86,7 @@ fn answer(
 ) -> io::Result<Next> {
     let read = match reply.read {
         Part::Whole => request.length,
-        Part::Half => request.length / 2,
+        Part::Begun => (request.length / 2).min(4096),
         Part::Nothing => 0,
     };
     let mut body = Vec::new();
@@ -95,7 +95,11 @@ fn answer(
     if !whole && reply.read == Part::Whole {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let answer = carry_out(shared, request, body, reply, whole);
+    let mut answer = carry_out(shared, request, body, reply, whole);
+    let once = shared.lock().settings.narrow;
+    if once {
+        answer = answer.header("Connection", "close");
+    }
     let steps = match &reply.say {
         None => vec![Say::whole(&answer)],
         Some(say) => say(answer),
@@ -109,9 +113,10 @@ fn answer(
     }
     let rest = request.length - read;
     let skipped = io::copy(&mut reader.by_ref().take(rest), &mut io::sink())?;
-    match skipped == rest {
-        true => Ok(Next::Request),
-        false => Ok(Next::Close),
+    if skipped == rest && !once {
+        Ok(Next::Request)
+    } else {
+        Ok(Next::Close)
     }
 }
 

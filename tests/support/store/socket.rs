@@ -27,11 +27,11 @@ pub fn reset(stream: TcpStream) {
     );
 }
 
-/// Has the connections that come here send and receive a few KiB at a time:
-/// a client's own buffer grows with the size of a segment.
+/// Has the connections that come here receive as little at a time as can be, and
+/// send little: a client's own buffer grows with the size of a segment.
 pub fn narrow(listener: &TcpListener) {
     let fd = listener.as_raw_fd();
-    let (segment, buffer): (libc::c_int, libc::c_int) = (512, 4096);
+    let (segment, buffer): (libc::c_int, libc::c_int) = (512, 1);
     set(fd, libc::IPPROTO_TCP, libc::TCP_MAXSEG, &segment);
     set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &buffer);
 }

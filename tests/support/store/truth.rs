@@ -24,9 +24,12 @@ pub enum Change {
 
 type Answered = (Answer, Vec<Change>);
 
-/// The answer to a request, and what it changes.
+/// The answer to a request, and what it changes. Where the body is not all there
+/// yet, it is the answer that it would have if it were.
 pub fn answer(state: &State, request: &Request, body: &[u8], view: &View) -> Answered {
-    let (mut answer, changes) = match damaged(request, body) {
+    let whole = body.len() as u64 == request.length;
+    let damage = if whole { damaged(request, body) } else { None };
+    let (mut answer, changes) = match damage {
         Some(refusal) => (refusal, Vec::new()),
         None => of_bucket(state, request, body, view),
     };
