@@ -12,16 +12,10 @@ const LISTED: u8 = 0b1000;
 pub fn step(mut m: Moves, id: Id) {
     match m.step {
         Step::CleanLimit | Step::CleanList => list(&mut m, id),
-        Step::CleanLook => {
-            let record = m.world.stale || m.s.store.records[id as usize] != 0;
-            m.look(NONE, |t, i, found| {
-                t.actors[i].seen = if is_of(found, id) { found } else { NONE };
-                if is_of(found, id) && !record {
-                    t.end(i, End::Spared);
-                } else {
-                    t.to(i, Step::CleanListAgain);
-                }
-            });
+        Step::CleanLook => look(&mut m, id, Step::CleanListAgain, Step::CleanListAgain),
+        Step::CleanLookTwice => {
+            let first = remove::first(m.variant(), CLEAN);
+            look(&mut m, id, first, Step::CleanCompare);
         }
         Step::CleanListAgain => list_again(&mut m, id),
         Step::CleanCompare => compare(&mut m, id),
@@ -71,6 +65,22 @@ fn list(m: &mut Moves, id: Id) {
     }
 }
 
+/// A look at the manifest. If it does not name the upload, `dead` is what comes
+/// next; if it does, and there is a record, `committed`.
+fn look(m: &mut Moves, id: Id, dead: Step, committed: Step) {
+    let record = m.world.stale || m.s.store.records[id as usize] != 0;
+    let never = m.variant() == Variant::NoLookBefore;
+    m.look(NONE, |t, i, found| {
+        let named = is_of(found, id) && !never;
+        t.actors[i].seen = if named { found } else { NONE };
+        match (named, record) {
+            (true, false) => t.end(i, End::Spared),
+            (true, true) => t.to(i, committed),
+            (false, _) => t.to(i, dead),
+        }
+    });
+}
+
 /// Whether something of the upload is newer than the limit.
 fn is_fresh(m: &Moves, id: Id) -> bool {
     m.s.fresh & 0b10_0000 << id != 0
@@ -81,7 +91,6 @@ fn list_again(m: &mut Moves, id: Id) {
     let fresh = is_fresh(m, id);
     let truly_fresh = m.s.fresh & 1 << id != 0;
     let committed = is_of(m.me().seen, id);
-    let first = remove::first(m.variant(), CLEAN);
     let left_out = m.is_left_out();
     if m.world.stale || fresh && !left_out {
         m.read(|t, i| t.end(i, End::Spared));
@@ -91,7 +100,12 @@ fn list_again(m: &mut Moves, id: Id) {
             if truly_fresh {
                 t.actors[i].bits |= WAS_FRESH;
             }
-            t.to(i, if committed { Step::CleanCompare } else { first });
+            let next = if committed {
+                Step::CleanCompare
+            } else {
+                Step::CleanLookTwice
+            };
+            t.to(i, next);
         });
     }
 }

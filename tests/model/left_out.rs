@@ -58,7 +58,7 @@ const BROKEN: &[(Variant, &str, Promise)] = &[
     // A clean.
     (LimitAfterList,           "plain, clean, read",                   SparesLive),
     (Without(CleanList),       "plain, clean, read",                   Kept),
-    (Without(CleanLook),       "clean untidy",                         Findable),
+    (NoLookBefore,             "clean untidy",                         Findable),
     (Without(CleanListAgain),  "plain, clean, read",                   SparesLive),
     (Without(CleanRecord),     "plain, clean, read",                   Kept),
     (BlocksBeforeRecord,       "plain, clean, read",                   Kept),
@@ -100,6 +100,14 @@ const NOT_NEEDED: &[(Step, &str)] = &[
     (DeleteLookAgain, "the same"),
     (CleanLookOnce, "the same"),
     (
+        CleanLook,
+        "the next is enough, but it spares what is committed another listing",
+    ),
+    (
+        CleanLookTwice,
+        "that before is enough, if it was answered as it should be",
+    ),
+    (
         CleanLimit,
         "what counts is when the time is taken: LimitAfterList",
     ),
@@ -114,6 +122,8 @@ const HARMLESS: &[Variant] = &[
     Without(OldLookAgain),
     Without(DeleteLookAgain),
     Without(CleanLookOnce),
+    Without(CleanLook),
+    Without(CleanLookTwice),
     TakeOverOlder,
 ];
 

@@ -95,16 +95,17 @@ steps! {
     DeleteIndexes   "delete 5" ["GET list-index" "GET manifest" "POST bulk-delete" "DELETE index"]
                                => [DeleteLookLast] + [DeleteIndexes]
     DeleteLookLast  "delete 6" ["GET manifest"] => [End] + []
-    OldDelete       "delete 1" ["HEAD v1-info" "GET v1-info" "GET list-v1" "HEAD v1-block" "GET v1-block" "DELETE v1-info"
-                                "DELETE v1-block" "POST bulk-delete"]
+    OldDelete       "delete 1" ["HEAD v1-info" "GET v1-info" "GET list-v1" "HEAD v1-block"
+                                "GET v1-block" "DELETE v1-info" "DELETE v1-block" "POST bulk-delete"]
                                => [End] + [OldDelete DeleteLook]
     // What stays behind: clean, upload by upload.
     CleanLimit      "clean 1" [""] => [CleanList] + []
     CleanList       "clean 1" ["GET list-upload" "GET list-index" "GET list-block"]
                               => [CleanLook] + [CleanList End]
     CleanLook       "clean 2" ["GET manifest"] => [CleanListAgain] + [CleanLook End]
-    CleanListAgain  "clean 3" ["GET list-upload" "GET list-index" "GET list-block" "GET manifest"]
-                              => [CleanRecord CleanCompare] + [CleanListAgain CleanLook End]
+    CleanListAgain  "clean 3" ["GET list-upload" "GET list-index" "GET list-block"]
+                              => [CleanLookTwice CleanCompare] + [CleanListAgain CleanLook End]
+    CleanLookTwice  "clean 3" ["GET manifest"] => [CleanRecord CleanCompare] + [CleanLook End]
     CleanRecord     "clean 4" ["DELETE record"] => [CleanLookAgain] + []
     CleanLookAgain  "clean 5" ["GET manifest"] => [CleanBlocks] + [CleanLook End]
     CleanBlocks     "clean 6" ["GET list-block" "GET manifest" "POST bulk-delete" "DELETE block"]

@@ -91,6 +91,8 @@ pub enum Variant {
     DeleteAgain,
     /// Clean and tidying delete blocks before the record.
     BlocksBeforeRecord,
+    /// Clean does not look at the manifest before it removes the record.
+    NoLookBefore,
     /// Clean takes its limit after it has listed.
     LimitAfterList,
     /// A reader takes the same upload for the same manifest.
