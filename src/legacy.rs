@@ -185,7 +185,7 @@ pub fn names(client: &mut Client) -> Result<Vec<Name>> {
         Ok(())
     });
     match listed {
-        Err(e) if e.exit() == Exit::Denied => Ok(Vec::new()),
+        Err(e) if e.why().starts_with("403 AccessDenied") => Ok(Vec::new()),
         result => result.map(|()| names),
     }
 }

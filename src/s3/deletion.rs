@@ -87,10 +87,12 @@ impl Operation for Bucket<'_> {
 
     fn take(&mut self, answer: Answer) -> std::result::Result<(), Fault> {
         match answer.status {
-            200 | 204 => finish(answer),
-            status => Err(Fault::broken(format!(
-                "status {status} makes no sense here"
-            ))),
+            200 => finish(answer),
+            204 if self.0 == "DELETE" => finish(answer),
+            status => {
+                let why = format!("status {status} makes no sense here");
+                Err(Fault::foreign(Exit::Unavailable, why))
+            }
         }
     }
 }
@@ -215,12 +217,14 @@ impl Client {
     pub fn delete_bucket(&mut self) -> Result<()> {
         let start = Instant::now();
         for attempt in 0.. {
-            let mut pages = Pages::new("");
-            while let Some(page) = self.next_page(&mut pages)? {
-                if !page.is_empty() {
+            match self.has_objects() {
+                // It is gone, as it was said to be.
+                Err(e) if attempt > 0 && e.exit() == Exit::Missing => break,
+                Ok(true) => {
                     return Err(self.error(Exit::Exists, None, "the bucket is not empty"));
                 }
-            }
+                none => none?,
+            };
             match self.run(&mut Bucket("DELETE", Payload::None)) {
                 Err(f) if is_late(&f, attempt, Exit::Missing) => break,
                 result => result?,
@@ -232,6 +236,16 @@ impl Client {
             self.look_again(start, attempt, None, why)?;
         }
         Ok(())
+    }
+
+    fn has_objects(&mut self) -> Result<bool> {
+        let mut pages = Pages::new("");
+        while let Some(page) = self.next_page(&mut pages)? {
+            if !page.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether HEAD shows the bucket; None where that is not allowed.

@@ -97,7 +97,7 @@ pub fn page(body: &[u8], prefix: &str) -> Option<Page> {
     for contents in children(root, "Contents") {
         page.objects.push(Object {
             key: decode(value(contents, "Key")?)?,
-            size: value(contents, "Size").unwrap_or("0").trim().parse().ok()?,
+            size: value(contents, "Size")?.trim().parse().ok()?,
             modified: value(contents, "LastModified").unwrap_or("").to_string(),
         });
     }
