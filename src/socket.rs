@@ -113,6 +113,12 @@ impl Socket {
         self.peek().is_some_and(|n| n > 0)
     }
 
+    /// Whether the other end has not received all that was written, as far as the
+    /// system tells.
+    pub fn has_unsent(&self) -> bool {
+        sys::unsent(self.stream.as_fd()) > 0
+    }
+
     /// What a look at the socket finds, without waiting: Some(0) at its end.
     fn peek(&self) -> Option<usize> {
         // Mostly there is nothing, and this is what costs least.

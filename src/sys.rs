@@ -379,6 +379,24 @@ pub fn can_write(fd: BorrowedFd) -> bool {
     unsafe { libc::poll(&mut poll, 1, 0) == 1 && poll.revents == libc::POLLOUT }
 }
 
+/// How many bytes were written to a TCP socket that the other end has not
+/// acknowledged; 0 where the system does not tell.
+pub fn unsent(fd: BorrowedFd) -> usize {
+    #[cfg(target_os = "linux")]
+    const ASK: libc::c_ulong = libc::TIOCOUTQ;
+    // FIONWRITE of sys/filio.h.
+    #[cfg(not(target_os = "linux"))]
+    const ASK: libc::c_ulong = 0x4004_6677;
+    let mut count: libc::c_int = 0;
+    // SAFETY: the request stores an int, which lives until it returns.
+    let told = unsafe { libc::ioctl(fd.as_raw_fd(), ASK as _, &mut count) };
+    if told == 0 {
+        usize::try_from(count).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
 /// Wait until a child has ended, or a signal arrives. It is not reaped.
 pub fn wait_for_end(child: u32) {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();

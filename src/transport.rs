@@ -107,6 +107,8 @@ pub struct Connection {
     /// Something came before the last piece of the body was sent; what it is
     /// shows when it is read.
     interrupted: bool,
+    /// Nothing of a final answer has come since the request was sent.
+    unanswered: bool,
     /// A request was begun, and nothing of its answer has come.
     sending: bool,
     /// When something was last received.
@@ -136,6 +138,7 @@ impl Connection {
             lent: Arc::default(),
             write_failed: false,
             interrupted: false,
+            unanswered: false,
             sending: false,
             heard: None,
         }
@@ -202,6 +205,7 @@ impl Transport for Connection {
         let e = match pushed {
             Ok(interrupted) => {
                 self.interrupted |= interrupted;
+                self.unanswered = true;
                 return Ok(());
             }
             Err(e) => e,
@@ -235,8 +239,13 @@ impl Transport for Connection {
         let pulled = hold(&self.wire).pull(space, limit, end);
         let mut n = pulled.map_err(|e| explained(e, timeout))?;
         self.shared.received(n)?;
-        if std::mem::take(&mut self.interrupted) && !is_interim(&space[..n]) {
-            self.shared.early.store(true, Ordering::Relaxed);
+        let interrupted = std::mem::take(&mut self.interrupted);
+        if n > 0 && self.unanswered && !is_interim(&space[..n]) {
+            self.unanswered = false;
+            // Whoever has all of it has told us so by now.
+            if interrupted || hold(&self.wire).has_unsent() {
+                self.shared.early.store(true, Ordering::Relaxed);
+            }
         }
         // A head that comes in several reads is not worth the trouble.
         if lend && had == 0 {

@@ -190,6 +190,14 @@ impl Wire {
         }
     }
 
+    /// Whether the other end has not received all that was written.
+    pub fn has_unsent(&self) -> bool {
+        match &self.channel {
+            Channel::Socket(socket) => socket.has_unsent(),
+            Channel::Tunnel(wire) => wire.has_unsent(),
+        }
+    }
+
     /// Let the session see to what has come already. False if anything of it
     /// is for a reader, or went wrong.
     fn is_quiet(&mut self) -> bool {

@@ -102,7 +102,7 @@ fn answered_early(then: fn() -> Vec<Say>) -> (Outcome, usize) {
         if !is(request, "PUT", "/block/") || told.swap(true, Ordering::Relaxed) {
             return Reply::truth();
         }
-        let early = Reply::truth().act(Act::Never).read(Part::Half);
+        let early = Reply::truth().act(Act::Never).read(Part::Begun);
         early.say(move |answer| [vec![Say::whole(&answer)], then()].concat())
     });
     let run = odd.upload(&data).option("--blocksize", "1M");
