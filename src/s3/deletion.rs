@@ -254,7 +254,7 @@ impl Client {
             Ok(()) => Ok(Some(true)),
             Err(f) => match f.status() {
                 Some(404) => Ok(Some(false)),
-                Some(403 | 405) => Ok(None),
+                Some(403 | 405 | 501) => Ok(None),
                 _ => Err(f.error),
             },
         }
