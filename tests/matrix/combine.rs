@@ -27,6 +27,8 @@ pub enum Mode {
     Sample,
     /// Every odd answer once, and for good to one request of each kind.
     Check,
+    /// Two odd answers at random.
+    Pairs,
     /// Everything.
     Soak,
 }
@@ -37,8 +39,9 @@ impl Mode {
         match env::var("S3PIPE_MATRIX").as_deref() {
             Ok("check") => Mode::Check,
             Ok("soak") => Mode::Soak,
+            Ok("pairs") => Mode::Pairs,
             Ok("mutants") | Err(_) => Mode::Sample,
-            Ok(other) => panic!("S3PIPE_MATRIX: not check, soak or mutants: {other}"),
+            Ok(other) => panic!("S3PIPE_MATRIX: not check, soak, pairs or mutants: {other}"),
         }
     }
 }
@@ -114,6 +117,7 @@ pub fn combinations(traces: &Traces, mode: Mode) -> Vec<Combination> {
     match mode {
         Mode::Sample => all.into_iter().step_by(SAMPLE).collect(),
         Mode::Check => all,
+        Mode::Pairs => pairs(traces, &classes),
         Mode::Soak => {
             all.extend(pairs(traces, &classes));
             all
