@@ -3,10 +3,10 @@
 
 mod buckets;
 mod cleaning;
-mod listings;
+pub mod listings;
 mod ranges;
 mod removal;
-mod shelf;
+pub mod shelf;
 mod verify;
 
 use std::fs::{self, File};

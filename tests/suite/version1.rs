@@ -3,6 +3,7 @@
 //! nobody can know whether they are complete.
 
 mod damage;
+mod listings;
 
 use std::fs;
 

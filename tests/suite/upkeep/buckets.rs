@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::shelf::{Shelf, page};
 use crate::proxy::Answer;
-use crate::support::store::{Reply, Request, Say};
+use crate::support::store::{Act, Reply, Request, Say};
 
 fn asks(request: &Request, method: &str) -> bool {
     request.method == method && request.key.is_none() && request.query.is_empty()
@@ -93,6 +93,33 @@ fn a_lost_answer_about_a_bucket() {
         shelf.run(command).run().ok();
         assert_eq!(shelf.store.has_bucket(), command == "createbucket");
     }
+}
+
+/// It is removed only after HEAD has shown it once more, or is only said to be
+/// there: then it is gone when it is to be removed again, and that is no error.
+#[test]
+fn a_bucket_that_is_gone_late_is_gone() {
+    let shelf = Shelf::new();
+    let turn = AtomicUsize::new(0);
+    shelf.store.hook(move |request| {
+        match asks(request, "DELETE") && turn.fetch_add(1, Ordering::Relaxed) == 0 {
+            true => Reply::truth().act(Act::Late(2)),
+            false => Reply::truth(),
+        }
+    });
+    shelf.run("deletebucket").run().ok();
+    assert!(!shelf.store.has_bucket());
+    shelf.store.set_bucket(true);
+    lie(&shelf, "HEAD", 1, Answer::new(200, "OK"));
+    shelf.run("deletebucket").run().ok();
+    assert!(!shelf.store.has_bucket());
+    // An answer to HEAD that is none.
+    shelf.store.set_bucket(true);
+    lie(&shelf, "HEAD", 1, Answer::new(204, "No Content"));
+    shelf.run("deletebucket").run().ok();
+    let seen = shelf.store.requests();
+    let looks = seen.iter().rev().take_while(|r| asks(r, "HEAD")).count();
+    assert_eq!(looks, 2);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Services that list in another order than that of keys, twice, too much or too
 //! little, or without an end: no stream suffers by it, and none is called damaged.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::shelf::{ORDERS, Shelf, is, lists};
@@ -13,7 +12,7 @@ use crate::support::store::{Object, Order, Reply};
 const UNORDERED: &str = "the service does not list in the order of keys";
 
 /// Every order, in pages of two and in one page.
-fn each_order(mut test: impl FnMut(Order, usize)) {
+pub fn each_order(mut test: impl FnMut(Order, usize)) {
     for order in ORDERS {
         for page in [2, 1000] {
             println!("{order:?}, {page}");
@@ -159,64 +158,6 @@ fn what_is_a_set_needs_no_order() {
         shelf.assert_holds("a", &blocks(1));
         shelf.assert_holds("c/d", &blocks(2));
     });
-}
-
-#[test]
-fn version_1_needs_no_order() {
-    each_order(|order, page| {
-        let shelf = Shelf::new();
-        let data = blocks(12);
-        shelf.store.put("stream.bg==.info", Object::new(""));
-        for (n, block) in data.chunks(BLOCK).enumerate() {
-            let key = format!("stream.bg==.block.{n}");
-            shelf.store.put(&key, Object::new(block));
-        }
-        shelf.order(order, page);
-        let list = shelf.run("list").run().ok();
-        assert_eq!(list.text(), "n\n");
-        let run = shelf.run("download").option("-s", "n").arg("-q").run();
-        assert!(run.ok().stdout == data);
-        shelf.run("delete").option("-s", "n").run().ok();
-        assert_eq!(shelf.store.objects().len(), 0);
-    });
-}
-
-/// Of version 1 a listing says how many blocks there are, and may be late.
-#[test]
-fn what_version_1_has_is_not_told_by_a_listing_alone() {
-    let shelf = Shelf::new();
-    let data = blocks(3);
-    shelf.store.put("stream.bg==.info", Object::new(""));
-    for (n, block) in data.chunks(BLOCK).enumerate() {
-        let key = format!("stream.bg==.block.{n}");
-        shelf.store.put(&key, Object::new(block));
-    }
-    for hidden in ["block.", "block.1<", "block.3<"] {
-        for times in [1, usize::MAX] {
-            println!("{hidden} {times}");
-            let turn = Arc::new(AtomicUsize::new(0));
-            shelf.edit_listings("stream.bg==.block", move |text| {
-                if turn.fetch_add(1, Ordering::Relaxed) >= times {
-                    return text.into();
-                }
-                let parts = text.split_inclusive("</Contents>");
-                let hide = |part: &str| part.contains(hidden);
-                parts
-                    .map(|part| match part.split_once("<Contents>") {
-                        Some((before, _)) if hide(part) => before,
-                        _ => part,
-                    })
-                    .collect()
-            });
-            let out = shelf.run("download").option("-s", "n").arg("-q").run();
-            if times == 1 {
-                assert!(out.ok().stdout == data);
-            } else {
-                let out = out.fails(69, "it is there, but the service does not list it");
-                assert!(out.stdout.is_empty());
-            }
-        }
-    }
 }
 
 /// A look that told nothing is no reason to say something.
