@@ -87,7 +87,7 @@ pub fn exists(client: &mut Client, name: &Name) -> Result<Option<bool>> {
     match client.run(&mut Info(&info_key(name))) {
         Ok(_) => Ok(Some(true)),
         Err(f) if f.no_such_key() => Ok(Some(false)),
-        Err(f) if f.status() == Some(403) => Ok(None),
+        Err(f) if f.is_denied() => Ok(None),
         Err(f) => Err(f.error),
     }
 }
@@ -98,7 +98,7 @@ pub fn open(client: &mut Client, name: &Name) -> Result<Option<Old>> {
     let created = match client.run(&mut Info(&key)) {
         Ok(created) => created,
         // Whoever may not look there has no such streams to care for.
-        Err(f) if f.no_such_key() || f.status() == Some(403) => return Ok(None),
+        Err(f) if f.no_such_key() || f.is_denied() => return Ok(None),
         Err(f) => return Err(f.error),
     };
     let blocks = blocks(client, name)?;

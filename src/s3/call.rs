@@ -122,6 +122,12 @@ impl Failure {
         self.refusal.as_ref().is_some_and(|r| r.no_such_key())
     }
 
+    /// Whether the server said that this key may not do that, and no other 403.
+    pub fn is_denied(&self) -> bool {
+        let refusal = self.refusal.as_ref();
+        refusal.is_some_and(|r| r.status == 403 && r.code == "AccessDenied")
+    }
+
     /// Whether the object is in an archive: it is there, and cannot be read now.
     pub fn is_archived(&self) -> bool {
         let refusal = self.refusal.as_ref();

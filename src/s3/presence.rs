@@ -94,7 +94,7 @@ impl Client {
         match self.run(&mut Look(key, kind, length)) {
             Ok(()) => return Ok(Presence::Whole),
             Err(f) if f.no_such_key() => {}
-            // HEAD is not to be had.
+            // Not what every service knows.
             Err(f) if matches!(f.status(), Some(405 | 501)) => {}
             Err(f) if f.error.exit() == Exit::Data => return Ok(Presence::OtherLength),
             Err(f) => return Err(f.error),

@@ -66,7 +66,7 @@ fn a_bucket_is_removed_when_it_is_gone() {
 /// Where HEAD is not allowed, the answer is all that there is.
 #[test]
 fn a_bucket_that_may_not_be_looked_at_is_believed_in() {
-    for status in [403, 405] {
+    for status in [403, 405, 501] {
         let shelf = Shelf::new();
         shelf.store.set_bucket(false);
         lie(&shelf, "HEAD", usize::MAX, Answer::new(status, "No"));

@@ -8,7 +8,7 @@ use crate::faults::site::{BLOCK, blocks};
 use crate::proxy::Answer;
 use crate::support::store::{Object, Reply};
 use crate::upkeep::listings::each_order;
-use crate::upkeep::shelf::{Shelf, lists};
+use crate::upkeep::shelf::{Shelf, is, lists};
 
 #[test]
 fn version_1_needs_no_order() {
@@ -96,14 +96,18 @@ fn a_refusal_is_no_reason_to_leave_version_1_out() {
     let shelf = Shelf::with(1);
     shelf.store.put("stream.bw==.info", Object::new(""));
     for (code, status) in [("AccessDenied", 0), ("SignatureDoesNotMatch", 77)] {
-        shelf
-            .store
-            .hook(move |request| match lists(request, "stream.") {
-                true => Reply::instead(Answer::s3(403, "Forbidden", code, "No.", "")),
-                false => Reply::truth(),
+        for (part, args) in [("stream.", &[][..]), (".info", &["-l"])] {
+            shelf.store.hook(move |request| {
+                match lists(request, part) || is(request, "GET", part) {
+                    true => Reply::instead(Answer::s3(403, "Forbidden", code, "No.", "")),
+                    false => Reply::truth(),
+                }
             });
-        let out = shelf.run("list").run();
-        assert_eq!(out.status, status, "{out}");
-        assert_eq!(out.text(), if status == 0 { "n\n" } else { "" });
+            let out = shelf.run("list").args(args).run();
+            assert_eq!(out.status, status, "{out}");
+            let names = out.text().lines().map(|line| line.rsplit('\t').next());
+            let names: Vec<_> = names.flatten().collect();
+            assert_eq!(names, if status == 0 { &["n"][..] } else { &[] });
+        }
     }
 }
