@@ -117,6 +117,7 @@ pub fn commit(
         key: &key,
         text: &text,
         force,
+        first: seen.upload().cloned(),
         seen,
         trial: Trial::default(),
         conditional: true,
@@ -149,6 +150,8 @@ struct Commit<'a> {
     key: &'a str,
     text: &'a str,
     force: bool,
+    /// The upload that was committed when ours began.
+    first: Option<UploadId>,
     /// What our manifest is to replace.
     seen: Head,
     trial: Trial,
@@ -240,8 +243,14 @@ impl Commit<'_> {
     fn note(&mut self, client: &Client, found: Head) -> Result<()> {
         let damaged = matches!(found, Head::Damaged(..));
         let seen = std::mem::replace(&mut self.seen, Head::Unknown);
-        let next = unchanged(client, self.key, self.manifest, seen, found, self.force);
-        self.seen = next.map_err(|e| if damaged { self.doubtful(e) } else { e })?;
+        // A moment in which it is not shown does not make another one of it.
+        let again = found.upload().is_some() && found.upload() == self.first.as_ref();
+        self.seen = if again {
+            found
+        } else {
+            let next = unchanged(client, self.key, self.manifest, seen, found, self.force);
+            next.map_err(|e| if damaged { self.doubtful(e) } else { e })?
+        };
         Ok(())
     }
 

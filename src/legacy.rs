@@ -65,7 +65,11 @@ impl Operation for Info<'_> {
         refused_after_all(&body)?;
         let came = Some(answer.length().unwrap_or(body.len() as u64));
         let (exit, want) = (Exit::Data, Some(0));
-        if answer.status != 200 || !body.is_empty() {
+        // An empty object without its metadata may be one; an empty answer that is
+        // about no object is none.
+        let named = ["x-amz-meta-version", "etag"];
+        let is_object = named.iter().any(|name| answer.header(name).is_some());
+        if answer.status != 200 || !body.is_empty() || !is_object {
             let why = format!("not a stream of version 1: status {}", answer.status);
             return Err(Fault::Foreign { why, exit, came });
         }

@@ -80,8 +80,7 @@ impl Client {
 
     /// Where an object of another length came than it must have, find out by HEAD
     /// whether it is stored so, or something on the way has put another in its
-    /// place. Where HEAD is not allowed or does not tell, it is believed to be
-    /// stored so.
+    /// place. Where HEAD is not allowed, it is believed to be stored so.
     pub(super) fn blame<O: Operation>(&mut self, op: &O, fault: Fault) -> Fault {
         let (call, Fault::Wrong { sizes, .. }) = (op.call(), &fault) else {
             return fault;
@@ -95,7 +94,7 @@ impl Client {
         match self.attempt(&mut Glance::at(key, call.kind), self.now(), patience) {
             // A page has no ETag, where objects have one.
             Ok(sight) if self.known.etags && sight.etag.is_none() => Fault::broken(fault.why()),
-            Ok(sight) if sight.length.is_none_or(|n| sizes.blame_store(n)) => fault,
+            Ok(sight) if sight.length.is_some_and(|n| sizes.blame_store(n)) => fault,
             Err(Fault::Refused(r)) if matches!(r.status, 403 | 405 | 501) => fault,
             _ => Fault::broken(fault.why()),
         }
@@ -111,6 +110,8 @@ impl Client {
         match judge(&fault, &self.setup.region, signed_at) {
             Verdict::Final(Exit::Missing) if anonymous => Fault::foreign(Exit::Unavailable, why),
             Verdict::Final(exit) if anonymous => Fault::foreign(exit, why),
+            // Nor is its clock the service's. HEAD has no body to say whose it is.
+            Verdict::Clock(_) if anonymous && method != "HEAD" => Fault::foreign(Exit::Denied, why),
             _ => fault,
         }
     }

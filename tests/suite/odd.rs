@@ -4,6 +4,7 @@
 //! What passes is waited out, what does not ends as it must, and after each run
 //! the truth is asked whether the stream is there.
 
+mod attacks;
 mod conditions;
 mod ends;
 mod etags;

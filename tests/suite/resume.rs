@@ -245,7 +245,9 @@ fn the_old_owner_comes_too_late() {
     resume(&site, &data).run().ok();
     first.feed(&data[2 * BLOCK..]);
     first.feed_end();
-    first.wait().fails(75, "nothing was committed");
+    // What stands there is what it would have sent.
+    let why = "this upload was cleaned away under us: run s3pipe verify";
+    first.wait().fails(75, why);
     assert_whole(&site, &data, 1);
 }
 

@@ -10,7 +10,7 @@ use crate::support::{Run, assert_same};
 
 /// Every request of its kind is answered by such a page the first time, truly
 /// the second time, by a page the third time, and so on.
-fn every_other(status: u16) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+pub(super) fn every_other(status: u16) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     let seen: Mutex<BTreeMap<String, usize>> = Mutex::default();
     move |request| {
         let key = request.key.as_deref().unwrap_or("");
