@@ -1,4 +1,5 @@
-//! With a service that closes connections that have been idle.
+//! How long what is waited for, and a service that closes connections that have
+//! been idle.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -9,7 +10,7 @@ use super::*;
 use crate::brief::{self, Brief};
 use crate::config;
 use crate::progress::Wanted;
-use crate::s3::{Glance, Put};
+use crate::s3::{Glance, Put, Sizes};
 
 /// Answers the first request on each connection, and reads the second one before
 /// it closes. Says which they were.
@@ -48,17 +49,23 @@ fn server() -> (String, Receiver<String>) {
     (url, came)
 }
 
-/// A client of it that repeats nothing, and has a connection that has been idle.
-fn idle(url: &str) -> Client {
+/// A client that repeats nothing.
+fn client(url: &str, patience: Option<Duration>) -> Client {
     let brief = Brief {
         url: Some(url.into()),
         ca_file: None,
         retries: Some(0),
+        patience,
         ..brief::tests::brief()
     };
     let progress = Arc::new(Progress::new(Wanted::default(), false));
     let reload = Box::new(|| Err(Error::new(Exit::Denied, "credentials", "none")));
-    let mut client = config::client(&brief, reload, progress).unwrap();
+    config::client(&brief, reload, progress).unwrap()
+}
+
+/// One with a connection that has been idle.
+fn idle(url: &str) -> Client {
+    let mut client = client(url, None);
     let seen = client.run(&mut Glance::at("k", Kind::Record));
     seen.map_err(|f| f.error).unwrap();
     // For a second, a closed connection says that something is wrong.
@@ -91,4 +98,30 @@ fn what_may_be_repeated_is_repeated_at_once() {
     let put = client.run(&mut Put::new("k", Kind::Block, b"data"));
     put.map_err(|f| f.error).unwrap();
     assert_eq!(came.try_iter().collect::<Vec<_>>(), ["HEAD", "PUT", "PUT"]);
+}
+
+/// Damage is believed after a minute; a page ends a run after one only while
+/// nothing is at stake; all else is waited out. Less where patience is less.
+#[test]
+fn how_long_faults_may_last() {
+    let wrong = Fault::wrong(Exit::Data, "wrong SHA-256", Sizes::default());
+    let page = Fault::foreign(Exit::Data, "a page");
+    let broken = Fault::broken("reset");
+    let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    let day = minute * 60 * 24;
+    for (patience, short) in [
+        (Some(day), Some(minute)),
+        (None, Some(minute)),
+        (Some(second), Some(second)),
+    ] {
+        for underway in [false, true] {
+            let mut client = client("http://127.0.0.1:9", patience);
+            client.set_answered();
+            client.set_underway(underway);
+            assert_eq!(client.patience_with(&wrong), short);
+            let of_page = if underway { patience } else { short };
+            assert_eq!(client.patience_with(&page), of_page);
+            assert_eq!(client.patience_with(&broken), patience);
+        }
+    }
 }

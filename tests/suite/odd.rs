@@ -128,13 +128,21 @@ impl Odd {
     /// Stores this an hour ago, by the clock of the service: ids of the same second
     /// have no order.
     fn upload_earlier(&self, data: &[u8]) {
-        let hour = Duration::from_secs(3600);
-        let then = (SystemTime::now() - hour).duration_since(UNIX_EPOCH);
-        let date = date::http(then.expect("a time").as_secs());
-        let skewed = Answer::s3(403, "Forbidden", "RequestTimeTooSkewed", "It is not.", "");
-        let skewed = Reply::instead(skewed.header("Date", &date));
-        self.store.hook(first(1, |_| true, move |_| skewed.clone()));
+        self.store.hook(first(1, |_| true, |_| an_hour_ago()));
         self.upload(data).run().ok();
+        self.truth();
+    }
+
+    /// Leaves an upload of one block from then, as one that was killed does.
+    fn broken_off_earlier(&self) {
+        let clock = first(1, |_| true, |_| an_hour_ago());
+        self.store
+            .hook(move |request| match is(request, "PUT", "/manifest/") {
+                true => Reply::instead(Answer::access_denied()),
+                false => clock(request),
+            });
+        let run = self.upload(b"broken off").option("--patience", "1s");
+        assert_ne!(run.run().status, 0);
         self.truth();
     }
 
@@ -152,6 +160,15 @@ impl Odd {
         self.truth();
         assert_eq!(self.keys("/upload/").len(), 1);
     }
+}
+
+/// What a service says whose clock shows that.
+fn an_hour_ago() -> Reply {
+    let hour = Duration::from_secs(3600);
+    let then = (SystemTime::now() - hour).duration_since(UNIX_EPOCH);
+    let date = date::http(then.expect("a time").as_secs());
+    let skewed = Answer::s3(403, "Forbidden", "RequestTimeTooSkewed", "It is not.", "");
+    Reply::instead(skewed.header("Date", &date))
 }
 
 /// So many blocks and a bit.

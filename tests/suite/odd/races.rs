@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Odd, Once, blocks, is, page};
+use super::{Odd, Once, blocks, first, is, page};
 use crate::proxy::Answer;
-use crate::support::store::{Reply, Request, Say, Store};
+use crate::support::store::{Act, Reply, Request, Say, Store};
 
 /// As another process deletes the stream, or an upload: all that there is.
 fn delete_all(store: &Store) {
@@ -62,7 +62,7 @@ fn a_deleted_stream_does_not_come_back_with_a_repeated_commit() {
         |_| Reply::truth().say(|_| vec![Say::Close]),
         |_| Reply::truth().say(|_| vec![Say::Reset]),
         |_| Reply::truth().edit(|_| Answer::internal_error()),
-        |r| page(r, 200).act(crate::support::store::Act::Now),
+        |r| page(r, 200).act(Act::Now),
     ];
     for answer in answers {
         for replaced in [false, true] {
@@ -138,4 +138,50 @@ fn who_comes_second_is_told_so() {
             .fails(75, "another upload was committed meanwhile");
         odd.holds(&blocks(3));
     }
+}
+
+/// What is to be resumed turns out to be committed, by its owner: that is found
+/// out before anything is sent.
+#[test]
+fn who_resumes_what_was_just_committed_is_told_at_once() {
+    let (odd, data) = (shared(Odd::new()), blocks(2));
+    let lost = |r: &Request| is(r, "PUT", "/manifest/");
+    odd.store.hook(first(1, lost, |_| {
+        let late = Reply::truth().act(Act::Late(usize::MAX >> 1));
+        late.say(|_| vec![Say::Close])
+    }));
+    let owner = odd.upload(&data).option("--retry", "0").run();
+    owner.fails(69, "commit unknown");
+    let sent = odd.count("PUT", "/block/");
+    let seen = odd.clone();
+    odd.store.hook(move |request: &Request| {
+        if is(request, "PUT", "/upload/") {
+            seen.store.settle();
+        }
+        Reply::truth()
+    });
+    let run = odd.upload(&blocks(3)).arg("--resume");
+    run.run()
+        .fails(75, "another upload was committed meanwhile");
+    assert_eq!(odd.count("PUT", "/block/"), sent);
+    odd.holds(&data);
+}
+
+/// What was broken off before the stream was committed that is there now may be
+/// removed at any moment: it is not taken up.
+#[test]
+fn what_is_older_than_the_stream_is_not_resumed() {
+    let (odd, data) = (Odd::new(), blocks(2));
+    odd.broken_off_earlier();
+    let old = odd.key("/upload/");
+    odd.upload(b"newer").run().ok();
+    odd.upload(&data).args(["-f", "--resume"]).run().ok();
+    let id = old.rsplit_once('/').unwrap().1;
+    let taken: Vec<_> = odd
+        .keys("/block/")
+        .into_iter()
+        .filter(|key| key.contains(id))
+        .collect();
+    assert_eq!(taken.len(), 1, "what was left of it: {taken:?}");
+    odd.holds(&data);
 }
