@@ -66,8 +66,10 @@ const SPECIAL: &[Class] = &[
         let (code, more) = ("AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>");
         a.told(Answer::s3(400, "Odd", code, "Another region.", more))
     }).says("400"),
-    C::new("redirect-302", Noise, any, |a| a.told(page(302).header("Location", a.trap))).says("302"),
-    C::new("redirect-307", Noise, any, |a| a.told(page(307).header("Location", a.trap))).says("307"),
+    C::new("redirect-302", Noise, any, |a| a.told(page(302).header("Location", a.trap)))
+        .says("302"),
+    C::new("redirect-307", Noise, any, |a| a.told(page(307).header("Location", a.trap)))
+        .says("307"),
     C::new("no-etag", Truth, get_object, |_| {
         Reply::truth().edit(|answer| without(answer, "etag"))
     }),
@@ -175,7 +177,8 @@ const FRAMING: &[Class] = &[
         vec![Say::Bytes(chunked(&answer, "0\r\n")), trickle(b"x-more: y\r\n")]
     })),
     C::new("endless", Noise, has_answer, |_| Reply::truth().say(|answer| {
-        vec![Say::Bytes(framed(&answer, "Connection: close\r\n")), Say::Endless(PAGE.repeat(99).into())]
+        let more = Say::Endless(PAGE.repeat(99).into());
+        vec![Say::Bytes(framed(&answer, "Connection: close\r\n")), more]
     })),
     C::new("endless-chunks", Noise, has_answer, |_| Reply::truth().say(|answer| {
         let chunk = format!("{:x}\r\n{PAGE}\r\n", PAGE.len()).repeat(99);
@@ -255,7 +258,9 @@ const LISTINGS: &[Class] = &[
         entries.rotate_left(by);
         entries
     })),
-    C::new("list-twice", Listing, listing, |_| relisted(|entries| [&entries[..], &entries].concat())),
+    C::new("list-twice", Listing, listing, |_| {
+        relisted(|entries| [&entries[..], &entries].concat())
+    }),
     C::new("list-doubled", Listing, listing, |_| relisted(|entries| {
         entries.into_iter().flat_map(|entry| [entry.clone(), entry]).collect()
     })),

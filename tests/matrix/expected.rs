@@ -116,7 +116,7 @@ const ONCE: &[End] = &[
     end(&["s3-NoSuchKey"], no_get, &[66], "some services say that of a bucket"),
     end(&["s3-PreconditionFailed", "s3-InvalidRange", "s3-NotImplemented"],
         always, &[69], "S3's own word, and lasting by its nature"),
-    end(&["yesterday", "before"], manifest, &[65, 66, 73, 75], "the stream was so, and has changed"),
+    end(&["yesterday", "before"], manifest, &[65, 66, 73, 75], "the stream was so, and is not now"),
     end(&["yesterday", "before"], old_info, &[66], "the stream was not there"),
     end(&["empty-200"], old_info, &[0, 73], "that is what a stream of version 1 has there"),
     end(&["claims-less"], manifest, &[65, 75], "a text that parses is what is stored"),
@@ -141,7 +141,8 @@ const HIDES: &[&str] = &[
 const ALWAYS: &[End] = &[
     end(&["bare-403", "page-403", "under-403", "s3-A", "s3-S", "s3-E", "s3-skewed"],
         always, &[77], "refused"),
-    end(&["bare-307", "redirect", "s3-region", "under-30"], always, &[77, 78], "it lives elsewhere"),
+    end(&["bare-307", "redirect", "s3-region", "under-30"],
+        always, &[77, 78], "it lives elsewhere"),
     end(&["s3-NoSuchKey"], always, &[65, 66, 73, 75], "it is not there"),
     end(&["s3-NoSuchBucket"], always, &[66], "it is not there"),
     end(&["bare-4", "under-4", "page-4"], text, &[65], "no text of s3pipe's"),

@@ -2,12 +2,11 @@
 //! each run an oracle that knows the store and says what must be true.
 //!
 //! `S3PIPE_MATRIX` says how much of it is run: a sample (without it), `check`,
-//! `soak`, of that only the `pairs` at random, or, in place of all that,
-//! `mutants` (see there). `S3PIPE_MATRIX_ONLY` takes the combinations with this in their
-//! names, as they are printed where something is wrong. `S3PIPE_MATRIX_SEED`
-//! is the seed of what is taken at random, `S3PIPE_MATRIX_JOBS` how many
-//! run at the same time, `S3PIPE_MATRIX_BINARY` the program, and
-//! `S3PIPE_MATRIX_LOG` a file that gets a line for each run.
+//! `soak`, or of that only the `pairs` at random. `S3PIPE_MATRIX_ONLY` takes the
+//! combinations with this in their names, as they are printed where something is
+//! wrong. `S3PIPE_MATRIX_SEED` is the seed of what is taken at random,
+//! `S3PIPE_MATRIX_JOBS` how many run at the same time, `S3PIPE_MATRIX_BINARY` the
+//! program, and `S3PIPE_MATRIX_LOG` a file that gets a line for each run.
 
 #[path = "../support/proxy.rs"]
 mod proxy;
@@ -21,7 +20,6 @@ mod combine;
 mod expected;
 mod format;
 mod making;
-mod mutants;
 mod oracle;
 mod requests;
 mod runs;

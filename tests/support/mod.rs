@@ -16,7 +16,7 @@ mod unusual;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
@@ -57,7 +57,9 @@ pub fn s3pipe(server: &Server) -> Run {
 /// s3pipe with no server, no credentials and nothing in its environment but
 /// PATH and this home. Its stdin is empty.
 pub fn s3pipe_alone(home: &Path) -> Run {
-    built(Path::new(env!("CARGO_BIN_EXE_s3pipe")), home)
+    let another = env::var_os("S3PIPE_TEST_BINARY").map(PathBuf::from);
+    let program = another.unwrap_or(env!("CARGO_BIN_EXE_s3pipe").into());
+    built(&program, home)
 }
 
 /// The same of another build of it.
@@ -173,6 +175,14 @@ impl Run {
         self.option("--ca-file", certificate.to_str().expect("a UTF-8 path"))
     }
 
+    /// Where it is a mutated one (tests/mutants), the name of its mutant.
+    fn with_mutant(self) -> Run {
+        match env::var_os("S3PIPE_MUTANT") {
+            Some(name) => self.env("S3PIPE_MUTANT", name),
+            None => self,
+        }
+    }
+
     /// Runs it to its end.
     pub fn run(self) -> Outcome {
         self.spawn().wait()
@@ -180,7 +190,7 @@ impl Run {
 
     /// Starts it.
     pub fn spawn(self) -> Running {
-        let mut this = self.with_jobs().with_trust();
+        let mut this = self.with_jobs().with_trust().with_mutant();
         for (name, value) in &this.options {
             this.command.args([name, value]);
         }
