@@ -132,6 +132,12 @@ impl UploadId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// When the upload began, as text that sorts by time, to the second: of two
+    /// that began in the same one, chance decides which id is the greater.
+    pub fn time(&self) -> &str {
+        self.0.split_once('-').map_or("", |(time, _)| time)
+    }
 }
 
 /// What an upload consists of.

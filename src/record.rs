@@ -195,9 +195,12 @@ pub fn take_over(
     let mut newest: Option<UploadId> = None;
     let listed = client.list(&prefix, |object| {
         let id = UploadId::parse(&object.key[prefix.len()..]);
-        // One that is no newer than what is committed was given up long ago, and
-        // may be removed any moment.
-        newest = newest.take().max(id.filter(|id| Some(id) > committed));
+        // One that is older than what is committed was given up long ago, and may
+        // be removed any moment.
+        let is_newer = |id: &UploadId| {
+            committed.is_none_or(|committed| id != committed && id.time() >= committed.time())
+        };
+        newest = newest.take().max(id.filter(is_newer));
         Ok(())
     });
     listed.map_err(|e| match e.exit() {
