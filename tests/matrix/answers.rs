@@ -235,7 +235,7 @@ const RANGES: &[Class] = &[
 
 const SHOWN: &[Class] = &[
     C::new("flipped", Evidence, get_hashed, |_| Reply::truth().edit(flipped)),
-    C::new("flipped-no-etag", Evidence, get_hashed, |_| {
+    C::new("flipped-no-etag", Evidence, get_named, |_| {
         Reply::truth().edit(|answer| without(flipped(answer), "etag"))
     }),
     C::new("flipped-text", Evidence, get_text, |_| Reply::truth().edit(flipped)),

@@ -193,6 +193,11 @@ pub fn get_hashed(what: &What) -> bool {
     get_block(what) || (what.method == "GET" && what.kind == Kind::Index)
 }
 
+/// The same, whatever else is known of it: a block of version 1 has only its ETag.
+pub fn get_named(what: &What) -> bool {
+    get_hashed(what) && what.kind != Kind::OldBlock
+}
+
 /// GetObject of what only its form proves.
 pub fn get_text(what: &What) -> bool {
     what.method == "GET" && matches!(what.kind, Kind::Manifest | Kind::Record)

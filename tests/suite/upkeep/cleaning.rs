@@ -126,6 +126,25 @@ fn clean_stops_when_an_upload_is_committed_after_all() {
     assert_eq!(shelf.keys("/block/").len(), 4);
 }
 
+/// One that appears while the record goes is in time: the stream stays whole.
+#[test]
+fn clean_looks_once_more_when_the_record_is_gone() {
+    let shelf = Shelf::with(2);
+    let manifest = shelf.store.object("s3pipe/manifest/n").expect("a manifest");
+    shelf.store.remove("s3pipe/manifest/n");
+    shelf.age(8);
+    let before = shelf.keys("/block/");
+    shelf.hook(move |store, request| {
+        if is(request, "DELETE", "/upload/") {
+            store.put("s3pipe/manifest/n", manifest.clone());
+        }
+        Reply::truth()
+    });
+    shelf.run("clean").run().ok();
+    assert_eq!(shelf.keys("/block/"), before);
+    assert_eq!(shelf.keys("/index/").len(), 1);
+}
+
 /// Where something is missing of a committed stream, or has another size, the
 /// rest of it stays, and that is said.
 #[test]
