@@ -145,6 +145,7 @@ const ALWAYS: &[End] = &[
         always, &[77, 78], "it lives elsewhere"),
     end(&["s3-NoSuchKey"], always, &[65, 66, 73, 75], "it is not there"),
     end(&["s3-NoSuchBucket"], always, &[66], "it is not there"),
+    end(&["s3-AccessDenied"], old_info, &[66], "who may not look has none of version 1"),
     end(&["bare-4", "under-4", "page-4"], text, &[65], "no text of s3pipe's"),
     end(&["s3-PreconditionFailed", "s3-ConditionalRequestConflict"], put_text, &[75], "it changed"),
 ];
