@@ -49,19 +49,24 @@ fn ceph_resumes_an_upload() {
     }
 }
 
-/// What the record has taught, the commit knows.
-#[test]
-fn that_it_is_ceph_is_found_out_once() {
-    let (odd, data) = (Odd::with(unquoted()), blocks(2));
-    odd.upload_earlier(b"older");
+/// All is sent of a replacement, and its commit is refused to the end.
+fn broken_off(odd: &Odd, data: &[u8]) {
     let denied = always(
         |r| is(r, "PUT", "/manifest/"),
         |_| Reply::instead(Answer::access_denied()),
     );
     odd.store.hook(denied);
-    let broken = odd.upload(&data).arg("-f").option("--patience", "1s");
+    let broken = odd.upload(data).arg("-f").option("--patience", "1s");
     assert_eq!(broken.run().status, 69);
     odd.truth();
+}
+
+/// What the record has taught, the commit knows.
+#[test]
+fn that_it_is_ceph_is_found_out_once() {
+    let (odd, data) = (Odd::with(unquoted()), blocks(2));
+    odd.upload_earlier(b"older");
+    broken_off(&odd, &data);
     let before = odd.count("PUT", "/manifest/");
     odd.upload(&data).args(["-f", "--resume"]).run().ok();
     assert_eq!(odd.count("PUT", "/manifest/") - before, 1);
@@ -138,14 +143,7 @@ fn what_is_not_implemented_is_left_away() {
         });
         let data = blocks(2);
         odd.upload_earlier(b"older");
-        let denied = always(
-            |r| is(r, "PUT", "/manifest/"),
-            |_| Reply::instead(Answer::access_denied()),
-        );
-        odd.store.hook(denied);
-        let broken = odd.upload(&data).arg("-f").option("--patience", "1s");
-        assert_eq!(broken.run().status, 69);
-        odd.truth();
+        broken_off(&odd, &data);
         succeeds(&odd.upload(&data).args(options).run());
         odd.holds(&data);
     }
