@@ -23,32 +23,40 @@ const STRAYS: usize = 10_000;
 /// How many objects are removed until the manifest is looked at again.
 const BATCH: usize = 1000;
 
+/// Whether a stream's manifest names an upload.
+type Look = fn(&mut Client, &Keys, &Name, &UploadId) -> Result<bool>;
+
 /// Delete all objects of an upload that no manifest names any more: its record,
 /// then, unless the manifest names it after all, its blocks and indexes. False if
-/// it does.
+/// it does: one sight of that is enough, since a stream may be at stake.
 pub fn remove_upload(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
     client.delete(&keys.record(name, id), Kind::Record)?;
     if is_named(client, keys, name, id)? {
         return Ok(false);
     }
-    remove_objects(client, keys, name, id)?;
+    remove_objects(client, keys, name, id, is_named)?;
     Ok(true)
 }
 
-/// Whether the manifest of this stream names this upload, each time that it is
-/// looked at: what is shown once may be old. 77 or 65 if that cannot be told.
+/// Whether the manifest of this stream names this upload. 77 or 65 if that cannot
+/// be told.
 fn is_named(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
+    match commit::look(client, keys, name)? {
+        Head::Unknown => Err(unknown(client, keys, name)),
+        Head::Damaged(_, why) => Err(client.error(Exit::Data, Some(&keys.manifest(name)), why)),
+        head => Ok(head.upload() == Some(id)),
+    }
+}
+
+/// The same of a stream whose manifest was deleted, and seen gone: what still shows
+/// it is old, unless it shows it each time.
+fn is_named_still(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
     for reading in 0..READINGS {
         if reading > 0 {
             client.pause_before(reading)?;
         }
-        match commit::look(client, keys, name)? {
-            Head::Unknown => return Err(unknown(client, keys, name)),
-            Head::Damaged(_, why) => {
-                return Err(client.error(Exit::Data, Some(&keys.manifest(name)), why));
-            }
-            head if head.upload() != Some(id) => return Ok(false),
-            _ => {}
+        if !is_named(client, keys, name, id)? {
+            return Ok(false);
         }
     }
     Ok(true)
@@ -61,7 +69,13 @@ pub fn unknown(client: &Client, keys: &Keys, name: &Name) -> Error {
 }
 
 /// The blocks, and then the indexes. 75 if the manifest begins to name them.
-fn remove_objects(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<()> {
+fn remove_objects(
+    client: &mut Client,
+    keys: &Keys,
+    name: &Name,
+    id: &UploadId,
+    is_named: Look,
+) -> Result<()> {
     let may = &mut |client: &mut Client| match is_named(client, keys, name, id)? {
         false => Ok(()),
         true => {
@@ -82,10 +96,10 @@ pub fn remove_stream(client: &mut Client, keys: &Keys, manifest: &Manifest) -> R
     let gone =
         &mut |client: &mut Client| Ok(commit::look(client, keys, name)?.upload() != Some(id));
     remove_head(client, &key, gone)?;
-    remove_objects(client, keys, name, id)?;
+    remove_objects(client, keys, name, id, is_named_still)?;
     // A look that tells nothing is an error here.
     see_gone(client, &key, &mut |client| {
-        Ok(!is_named(client, keys, name, id)?)
+        Ok(!is_named_still(client, keys, name, id)?)
     })
 }
 

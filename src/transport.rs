@@ -24,8 +24,9 @@ use crate::wire::Wire;
 const HEAD_READ: usize = 8 << 10;
 
 /// The last piece of a body, before which it is looked whether the server has
-/// answered already.
-pub(crate) const LAST: usize = 64 << 10;
+/// answered already: short, so that what goes before it has mostly been taken by
+/// then.
+pub(crate) const LAST: usize = 4 << 10;
 
 /// The most that is received while nothing of it is head or body: two of ureq's
 /// buffers, so that what lies in them does not count.

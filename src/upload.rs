@@ -215,7 +215,13 @@ fn tidy(
     if let Head::Present(old, _) = old {
         // Whatever could not be removed before, this may be.
         let replaced = remove_upload(client, keys, &old.name, &old.upload);
-        result = replaced.map(|_| ());
+        result = replaced.and_then(|removed| {
+            let why = "it was shown once more as it was, so the stream that it named stays";
+            match removed {
+                true => Ok(()),
+                false => Err(client.error(Exit::Changed, Some(&keys.manifest(&old.name)), why)),
+            }
+        });
     }
     if settled? {
         let record = keys.record(&manifest.name, &manifest.upload);

@@ -113,8 +113,9 @@ const TIMING: &[Class] = &[
     C::new("begun-200-close", Noise, slow_put, |_| {
         bytes_then(Close, |answer| raw(&answer)).act(Act::Never).read(Part::Begun)
     }).narrow(),
-    C::new("early-503", Noise, put, |a| a.told(s3(503, "SlowDown")).read(Part::Nothing))
-        .narrow().says("503"),
+    C::new("early-503", Noise, put, |a| {
+        a.told(s3(503, "SlowDown").header("Connection", "close")).read(Part::Nothing)
+    }).narrow().says("503"),
     C::new("early-503-close", Noise, put, |_| {
         bytes_then(Close, |_| raw(&s3(503, "SlowDown"))).act(Act::Never).read(Part::Nothing)
     }).narrow().says("503"),

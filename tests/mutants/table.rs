@@ -333,8 +333,8 @@ pub const MUTANTS: &[Mutant] = &[
     )], Matrix("delete/DELETE-manifest#1/not-done/once"), "no path of tests/model: delete"),
     mutant("no-last-look-of-delete", &[(
         "remove.rs",
-        "Ok(!is_named(client, keys, name, id)?)",
-        "Ok(MUTANT(no-last-look-of-delete) || !is_named(client, keys, name, id)?)",
+        "Ok(!is_named_still(client, keys, name, id)?)",
+        "Ok(MUTANT(no-last-look-of-delete) || !is_named_still(client, keys, name, id)?)",
     )], Suite("upkeep::removal::a_stream_that_comes_back_is_not_deleted"), ""),
     mutant("no-look-between", &[(
         "remove.rs",

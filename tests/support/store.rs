@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -144,6 +144,8 @@ pub struct Store {
 /// What the store's threads have in common.
 struct Shared {
     state: Mutex<State>,
+    /// A request has come, or the store goes.
+    came: Condvar,
     hook: Mutex<Arc<Hook>>,
 }
 
@@ -181,6 +183,7 @@ impl Store {
                 objects: Objects::new(objects.clone()),
                 ..State::default()
             }),
+            came: Condvar::new(),
             hook: Mutex::new(Arc::new(|_| Reply::truth())),
         });
         let accepting = Arc::clone(&shared);
@@ -296,6 +299,7 @@ impl Drop for Store {
             let _ = connection.shutdown(Shutdown::Both);
         }
         drop(state);
+        self.shared.came.notify_all();
         // Wakes the thread that accepts.
         let _ = TcpStream::connect(self.addr);
     }

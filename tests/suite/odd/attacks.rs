@@ -1,7 +1,7 @@
 //! Answers of a moment, found by attacking: none of them ends a run, makes it
 //! wait for a day, or has it say what is not so.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::pages::every_other;
@@ -64,6 +64,36 @@ fn what_was_there_before_is_shown_for_a_while() {
         odd.holds(&data);
         assert_eq!(odd.store.objects().len(), 4, "{:?}", odd.keys(""));
     }
+}
+
+/// The stream that was replaced is shown once more when it is to be removed: it
+/// stays, which is said, and is for clean.
+#[test]
+fn what_was_replaced_stays_where_it_is_shown_again() {
+    let (odd, data) = (Odd::holding(&blocks(3)), blocks(1));
+    let (removing, replaced) = (AtomicBool::new(false), odd.keys("/block/"));
+    let old = odd
+        .store
+        .object(&odd.keys("/manifest/")[0])
+        .expect("a manifest");
+    odd.store.hook(move |request: &Request| {
+        if is(request, "DELETE", "/upload/") {
+            removing.store(true, Ordering::Relaxed);
+        } else if is(request, "GET", "/manifest/") && removing.swap(false, Ordering::Relaxed) {
+            let body = old.body.to_vec();
+            return Reply::instead(
+                Answer::new(200, "OK")
+                    .header("ETag", &old.etag())
+                    .body(body),
+            );
+        }
+        Reply::truth()
+    });
+    let outcome = odd.upload(&data).arg("-f").run();
+    outcome.ok_saying("this was left behind");
+    odd.holds(&data);
+    let there = odd.keys("/block/");
+    assert!(replaced.iter().all(|key| there.contains(key)), "{there:?}");
 }
 
 /// A portal's clock is not the service's: ids are made of that.

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::reply::{Act, Part, Reply, Say};
-use super::{Request, Shared, socket, truth};
+use super::{Request, Shared, State, socket, truth};
 
-/// How long a client has to take note that a connection was closed.
+/// How long a client has to take note of an answer, or that a connection was closed.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The longest head of a request, in bytes.
@@ -42,6 +42,8 @@ pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 enum Next {
     Request,
     Close,
+    /// Take nothing any more.
+    Drop,
     Reset,
 }
 
@@ -57,6 +59,7 @@ fn serve(shared: &Shared, stream: TcpStream, number: usize) -> io::Result<()> {
         request.n = state.requests.len();
         state.requests.push(request.clone());
         drop(state);
+        shared.came.notify_all();
         let hook = Arc::clone(&shared.hook.lock().unwrap());
         let reply = hook(&request);
         next = answer(shared, &mut reader, &stream, &request, &reply)?;
@@ -65,6 +68,7 @@ fn serve(shared: &Shared, stream: TcpStream, number: usize) -> io::Result<()> {
     shared.lock().connections.remove(&number);
     match next {
         Next::Reset => socket::reset(stream),
+        Next::Drop => {}
         _ => linger(&mut reader, &stream)?,
     }
     Ok(())
@@ -75,6 +79,18 @@ fn linger(reader: &mut BufReader<TcpStream>, stream: &TcpStream) -> io::Result<(
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(LINGER))?;
     io::copy(reader, &mut io::sink()).map(|_| ())
+}
+
+/// Waits until a client has surely seen the answer to a request whose body it is
+/// still sending, and asks for the same key again; or for a while. What is taken
+/// before it looks would seem to have come before the answer.
+fn await_another(shared: &Shared, request: &Request) {
+    let waits = |state: &mut State| {
+        let later = state.requests.iter().skip(request.n + 1);
+        !state.closing && !later.into_iter().any(|later| later.key == request.key)
+    };
+    let state = shared.lock();
+    drop(shared.came.wait_timeout_while(state, LINGER, waits));
 }
 
 fn answer(
@@ -104,14 +120,18 @@ fn answer(
         None => vec![Say::whole(&answer)],
         Some(say) => say(answer),
     };
+    let rest = request.length - read;
     for step in steps {
         match step {
+            Say::Close if rest > 0 => return Ok(Next::Drop),
             Say::Close => return Ok(Next::Close),
             Say::Reset => return Ok(Next::Reset),
             step => say(stream, step)?,
         }
     }
-    let rest = request.length - read;
+    if once && rest > 0 {
+        await_another(shared, request);
+    }
     let skipped = io::copy(&mut reader.by_ref().take(rest), &mut io::sink())?;
     if skipped == rest && !once {
         Ok(Next::Request)
