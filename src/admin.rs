@@ -14,8 +14,8 @@ use crate::s3::Client;
 use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 use crate::sys;
-use crate::time::Utc;
-use crate::units::human;
+use crate::text::time::Utc;
+use crate::text::units::human;
 
 /// The names of all committed streams, sorted, one a line; `long` puts
 /// creation time, bytes and blocks before each, separated by tabs.

@@ -239,7 +239,7 @@ impl Brief {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::time::Utc;
+    use crate::text::time::Utc;
 
     /// One with everything in it.
     pub(crate) fn brief() -> Brief {

@@ -18,7 +18,7 @@ use crate::key::{Keys, Name, Part, UploadId};
 use crate::manifest::Manifest;
 use crate::remove::{remove_strays, remove_upload, unknown};
 use crate::s3::{Client, Kind, Object, Pages};
-use crate::time::Utc;
+use crate::text::time::Utc;
 
 /// What is stored of one upload.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use crate::manifest::BLOCK_SIZES;
 use crate::protection::Protection;
 use crate::s3::Addressing;
 use crate::sign::Version;
-use crate::units;
+use crate::text::units;
 
 mod table;
 

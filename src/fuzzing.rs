@@ -16,7 +16,7 @@ use crate::manifest::{self, INDEX_BLOCKS, IndexRef, Manifest, Record};
 use crate::s3::xml;
 use crate::s3::{Headers, is_region};
 use crate::seal::line::{Seal, Signature};
-use crate::time::Utc;
+use crate::text::time::Utc;
 use crate::transport::{blank_content_length, with_length};
 
 /// A manifest: there is one way to write it, and its totals hold.

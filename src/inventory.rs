@@ -13,7 +13,7 @@ use crate::index::each_index;
 use crate::key::{Keys, Name, Sha256, UploadId};
 use crate::manifest::{BlockRef, Manifest};
 use crate::s3::{Client, Object, Pages};
-use crate::uri;
+use crate::text::uri;
 
 /// A difference between the store and the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]

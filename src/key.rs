@@ -6,8 +6,8 @@
 //! documented in s3pipe.5.
 
 use crate::error::{Error, Exit, Result};
-use crate::time::Utc;
-use crate::uri;
+use crate::text::time::Utc;
+use crate::text::uri;
 
 /// The longest encoded name, in bytes. S3 allows keys of 1024.
 pub const NAME_LIMIT: usize = 200;

@@ -18,8 +18,8 @@ use crate::error::{Exit, Result};
 use crate::http::Answer;
 use crate::key::Name;
 use crate::s3::{Call, Client, Fault, Kind, Operation, Presence, Sizes, refused_after_all};
-use crate::time::Utc;
-use crate::uri;
+use crate::text::time::Utc;
+use crate::text::uri;
 
 /// The largest block that is read, in bytes; one is held in memory.
 const BLOCK_LIMIT: u64 = 1 << 30;

@@ -53,13 +53,11 @@ pub mod sys;
 pub mod team;
 #[cfg(test)]
 mod testing;
-pub mod time;
+pub mod text;
 pub mod tls;
 pub mod transport;
 pub mod trust;
-pub mod units;
 pub mod upload;
-pub mod uri;
 pub mod verify;
 pub mod wire;
 pub mod worker;

@@ -8,8 +8,8 @@
 use crate::crypt::Encryption;
 use crate::key::{Name, Sha256, UploadId};
 use crate::seal::line::Seal;
-use crate::time::Utc;
-use crate::uri;
+use crate::text::time::Utc;
+use crate::text::uri;
 
 /// Blocks per index object.
 pub const INDEX_BLOCKS: u64 = 10_000;

@@ -14,7 +14,7 @@ use crate::error::{Error, Exit};
 use crate::key::Sha256;
 use crate::manifest::BlockRef;
 use crate::sign::Credentials;
-use crate::uri;
+use crate::text::uri;
 
 /// From the coordinator to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]

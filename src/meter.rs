@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::units::{clock, human};
+use crate::text::units::{clock, human};
 
 /// How far back the present rate looks.
 const RECENT: Duration = Duration::from_secs(5);

@@ -14,7 +14,7 @@
 use super::{assemble, timestamp};
 use crate::error::{Error, Exit, Result};
 use crate::sign::Credentials;
-use crate::time::Utc;
+use crate::text::time::Utc;
 use std::collections::HashMap;
 use tinyjson::JsonValue;
 

@@ -38,7 +38,7 @@ use crate::error::{Error, Exit, Result, os_reason};
 use crate::protection::Protection;
 use crate::sign::Credentials;
 use crate::sys;
-use crate::time::Utc;
+use crate::text::time::Utc;
 use profile::Files;
 use std::cell::OnceCell;
 use std::fs;

@@ -19,7 +19,7 @@ use super::{stopped, words};
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::sign::Credentials;
 use crate::sys;
-use crate::time::Utc;
+use crate::text::time::Utc;
 use std::io::{self, ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;

@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::time::Utc;
+use crate::text::time::Utc;
 
 /// How long before they expire credentials are asked for anew, in seconds.
 /// EC2 has new ones by then, and botocore asks at the same time.

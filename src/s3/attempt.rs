@@ -20,8 +20,8 @@ use super::refusal::refusal;
 use crate::error::Exit;
 use crate::http::{Answer, Outgoing, Payload};
 use crate::sign::{self, Version};
-use crate::time::Utc;
-use crate::uri;
+use crate::text::time::Utc;
+use crate::text::uri;
 
 impl Client {
     /// Sign, send, and read the answer. `patience` is what is left of it.

@@ -19,7 +19,7 @@ use crate::http::Http;
 use crate::progress::Progress;
 use crate::sign::{Credentials, Version};
 use crate::sys;
-use crate::time::Utc;
+use crate::text::time::Utc;
 
 /// Gets the credentials anew, and when they expire, if that is known.
 pub type Reload = Box<dyn Fn() -> Result<(Credentials, Option<Utc>)>>;

@@ -1,7 +1,7 @@
 //! Where a bucket lives: endpoint, region and addressing make a URL; pure.
 
 use crate::error::{Error, Exit, Result};
-use crate::uri;
+use crate::text::uri;
 
 /// How the bucket is named in a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

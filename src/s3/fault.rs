@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::error::Exit;
-use crate::time::Utc;
+use crate::text::time::Utc;
 
 /// One failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]

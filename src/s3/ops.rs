@@ -19,7 +19,7 @@ use crate::error::{Exit, Result};
 use crate::http::{Answer, Payload};
 use crate::key;
 use crate::sys;
-use crate::uri;
+use crate::text::uri;
 
 /// How often something must be said before it is believed, where one answer
 /// could be a mistake.

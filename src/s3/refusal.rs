@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fault::Refusal;
 use super::xml;
 use crate::http::Answer;
-use crate::time::Utc;
+use crate::text::time::Utc;
 
 /// Read what the server says of an error. A body that is cut off or is no XML
 /// leaves the status, which is enough to go on with. The answer to a HEAD has

@@ -8,7 +8,7 @@
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::fault::Refusal;
-use crate::uri;
+use crate::text::uri;
 
 /// The largest listing or bulk-delete answer that is read, in bytes: a
 /// thousand keys of 1024 bytes, encoded, come to 4 MiB.

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD as BASE64, STANDARD_NO_PAD as BASE64_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use crate::uri;
+use crate::text::uri;
 
 /// The namespace of signatures: one that was made for anything else is none.
 pub const NAMESPACE: &str = "s3pipe";

@@ -17,7 +17,7 @@ use super::line::{NAMESPACE, Signature};
 use crate::command;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::sys;
-use crate::uri;
+use crate::text::uri;
 
 const PROGRAM: &str = "ssh-keygen";
 

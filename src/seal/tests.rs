@@ -13,7 +13,7 @@ use super::line::Signature;
 use super::*;
 use crate::key::{Name, UploadId};
 use crate::manifest::{IndexRef, Manifest};
-use crate::time::Utc;
+use crate::text::time::Utc;
 
 /// A folder for the keys of a test, gone when dropped.
 struct Keys(PathBuf);

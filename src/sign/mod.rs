@@ -12,7 +12,7 @@
 mod v2;
 mod v4;
 
-use crate::time::Utc;
+use crate::text::time::Utc;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -70,7 +70,7 @@ pub struct Request<'a> {
     /// The path, encoded exactly as sent; it starts with `/`.
     pub path: &'a str,
     /// Names and values of the query, not encoded. What is sent must be what
-    /// [`crate::uri::encode_query`] makes of them.
+    /// [`crate::text::uri::encode_query`] makes of them.
     pub query: &'a [(&'a str, &'a str)],
     /// Further headers as sent, names in any case; none of those that
     /// [`sign`] adds, save for version 2's date. Version 4 signs them all,
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn odd_keys_as_botocore_signs_them() {
         for (key, path, v4, v2) in COMPUTED {
-            let encoded = format!("/bucket/{}", crate::uri::encode_path(key));
+            let encoded = format!("/bucket/{}", crate::text::uri::encode_path(key));
             assert_eq!(encoded, path);
             let request = Request {
                 method: "GET",

@@ -9,7 +9,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Credentials, Request, canonical_headers, header};
-use crate::time::Utc;
+use crate::text::time::Utc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};

@@ -9,8 +9,8 @@
 #![forbid(unsafe_code)]
 
 use super::{Credentials, Request, canonical_headers, header};
-use crate::time::Utc;
-use crate::uri;
+use crate::text::time::Utc;
+use crate::text::uri;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 

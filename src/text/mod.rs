@@ -1,0 +1,5 @@
+//! Text and numbers: times, sizes, URLs.
+
+pub mod time;
+pub mod units;
+pub mod uri;
