@@ -9,11 +9,11 @@ use crate::commit::{self, Head};
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::key::{Keys, Name};
 use crate::legacy::{self, Old};
+use crate::os;
 use crate::remove::{remove_head, remove_stream, see_gone};
 use crate::s3::Client;
 use crate::seal::Keyring;
 use crate::stream::{self, Stream};
-use crate::sys;
 use crate::text::time::Utc;
 use crate::text::units::human;
 
@@ -164,7 +164,7 @@ fn delete_old(client: &mut Client, name: &Name) -> Result<()> {
 
 /// Write text to stdout. 74 if that fails.
 pub fn print(text: &str) -> Result<()> {
-    let mut out = sys::stdout();
+    let mut out = os::stdout();
     let written = out.write_all(text.as_bytes());
     written
         .and_then(|()| out.close())

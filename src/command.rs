@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::chunk::Broken;
 use crate::error::{Error, Exit, Result, os_reason};
-use crate::sys;
+use crate::os;
 
 /// How long a program that was told to end may take.
 const GRACE: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ pub struct Pipe {
     // end of its input, which it would complain of; a command notices that its
     // pipe is closed before it is told.
     filter: Option<Program>,
-    stream: sys::Stream,
+    stream: os::Stream,
     command: Option<Program>,
     /// What the stream comes from or goes to.
     name: String,
@@ -52,7 +52,7 @@ impl Pipe {
     /// cannot be started, 78 if the filter cannot.
     pub fn source(command: &[String], filter: &[String]) -> Result<Pipe> {
         match command.is_empty() && filter.is_empty() {
-            true => Ok(Pipe::standard(sys::stdin(), "stdin")),
+            true => Ok(Pipe::standard(os::stdin(), "stdin")),
             false => Pipe::to_programs(command, filter, End::Producer),
         }
     }
@@ -61,12 +61,12 @@ impl Pipe {
     /// none, through a filter if there is one. Fails as [`Pipe::source`] does.
     pub fn sink(command: &[String], filter: &[String]) -> Result<Pipe> {
         match command.is_empty() && filter.is_empty() {
-            true => Ok(Pipe::standard(sys::stdout(), "stdout")),
+            true => Ok(Pipe::standard(os::stdout(), "stdout")),
             false => Pipe::to_programs(command, filter, End::Consumer),
         }
     }
 
-    fn standard(stream: sys::Stream, name: &str) -> Pipe {
+    fn standard(stream: os::Stream, name: &str) -> Pipe {
         Pipe {
             filter: None,
             stream,
@@ -92,7 +92,7 @@ impl Pipe {
         };
         let mut program = joined(filter, end, [Stdio::piped(), beyond]);
         // It is ours, and may wait for input that never comes.
-        sys::end_with_us(&mut program);
+        os::end_with_us(&mut program);
         let mut filter = Program::start(program, filter[0].clone(), Exit::Config)?;
         let stream = filter.near(end)?;
         let command = match filter.far(end) {
@@ -122,7 +122,7 @@ impl Pipe {
     }
 
     /// The descriptor.
-    pub fn stream(&mut self) -> &mut sys::Stream {
+    pub fn stream(&mut self) -> &mut os::Stream {
         &mut self.stream
     }
 
@@ -168,7 +168,7 @@ impl Pipe {
 /// Who is to blame for a filter's failure: itself, unless it died of what it
 /// writes to having been closed.
 fn blame(status: ExitStatus, failure: Error, command: &mut Option<Program>) -> Error {
-    if status.signal() != Some(sys::SIGPIPE) {
+    if status.signal() != Some(os::SIGPIPE) {
         return failure;
     }
     let name = command.as_ref().map_or("stdout", |command| &command.name);
@@ -200,13 +200,13 @@ pub fn run(
     name: &str,
     mut stopped: impl FnMut() -> Result<()>,
 ) -> Result<ExitStatus> {
-    sys::end_with_us(&mut program);
+    os::end_with_us(&mut program);
     Program::start(program, name.into(), Exit::Config)?.wait(&mut stopped)
 }
 
 impl Program {
     fn start(mut program: Command, name: String, exit: Exit) -> Result<Program> {
-        sys::permit_cores(&mut program);
+        os::permit_cores(&mut program);
         let started = program.spawn().map_err(|e| {
             let why = format!("not started: {}", os_reason(&e));
             Error::new(exit, &name, why)
@@ -224,12 +224,12 @@ impl Program {
     }
 
     /// Our end of the pipe to it.
-    fn near(&mut self, end: End) -> Result<sys::Stream> {
+    fn near(&mut self, end: End) -> Result<os::Stream> {
         let pipe = match end {
             End::Producer => self.child.stdout.take().map(OwnedFd::from),
             End::Consumer => self.child.stdin.take().map(OwnedFd::from),
         };
-        pipe.map(sys::Stream::from)
+        pipe.map(os::Stream::from)
             .ok_or_else(|| self.error("no pipe".into()))
     }
 
@@ -252,7 +252,7 @@ impl Program {
                 Ok(None) => {}
                 Err(e) => return Err(self.error(os_reason(&e))),
             }
-            sys::wait_for_end(self.child.id());
+            os::wait_for_end(self.child.id());
         }
     }
 
@@ -262,7 +262,7 @@ impl Program {
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return Some(status),
-                Ok(None) if Instant::now() < end => sys::pause(Duration::from_millis(20)),
+                Ok(None) if Instant::now() < end => os::pause(Duration::from_millis(20)),
                 _ => return None,
             }
         }
@@ -288,7 +288,7 @@ impl Drop for Program {
         if let Ok(Some(_)) = self.child.try_wait() {
             return;
         }
-        sys::terminate(self.child.id());
+        os::terminate(self.child.id());
         if self.ends().is_none() {
             let _ = self.child.kill();
             let _ = self.child.wait();

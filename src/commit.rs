@@ -9,11 +9,11 @@ use std::time::Instant;
 use crate::error::{Error, Exit, Result};
 use crate::key::{Keys, Name, UploadId};
 use crate::manifest::{MANIFEST_LIMIT, Manifest, Record};
+use crate::os;
 use crate::record;
 use crate::s3::{
     Client, Condition, Failure, Fault, Get, Glance, Halt, Kind, Put, Sight, Trial, backoff,
 };
-use crate::sys;
 
 /// How often a manifest that a server took but does not show is sent again.
 const UNSEEN_LIMIT: u32 = 8;
@@ -230,7 +230,7 @@ impl Commit<'_> {
         let since = *self.answered_since.get_or_insert_with(Instant::now);
         let left = client.evidence_time().saturating_sub(since.elapsed());
         let progress = client.progress();
-        progress.wait(backoff(self.answered, sys::chance(), None).min(left));
+        progress.wait(backoff(self.answered, os::chance(), None).min(left));
         progress.check().map_err(|e| self.unseen(e))?;
         Ok(false)
     }
@@ -367,7 +367,7 @@ fn seen_after(
     let stopped = failure.filter(|f| matches!(f.error.exit(), Exit::Signal(_)));
     if stopped.is_some() {
         // The request may have been carried out: one look, then we stop.
-        sys::ignore_stop();
+        os::ignore_stop();
         client.be_brief();
     }
     let found = look(client, keys, &manifest.name)

@@ -14,10 +14,10 @@ use crate::error::{Error, Exit, Result, os_reason};
 use crate::http::{Http, Settings};
 use crate::key::{Keys, Name};
 use crate::manifest::INDEX_BLOCKS;
+use crate::os;
 use crate::progress::{Progress, Wanted};
 use crate::s3::{Client, Endpoint, Headers, Known, Reload, Setup, check_bucket};
 use crate::seal::Keyring;
-use crate::sys;
 
 /// Region where nobody names one, as AWS's own tools have it.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -153,7 +153,7 @@ fn protection(options: &Options, found: &Found, progress: &Progress) -> Result<(
 
 /// How many workers there may be: none where we could not start ourselves.
 fn jobs(options: &Options, progress: &Progress) -> usize {
-    match sys::myself() {
+    match os::myself() {
         Err(e) if options.jobs > 1 => {
             let why = os_reason(&e);
             progress.warn(&format!("-j: own executable not found: {why}: no workers"));

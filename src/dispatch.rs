@@ -1,9 +1,13 @@
 //! From a command word to the module that carries it out.
 
+use crate::admin;
+use crate::clean;
 use crate::cli::{Command, Options};
 use crate::config::{self, Session};
+use crate::download;
 use crate::error::Result;
-use crate::{admin, clean, download, upload, verify};
+use crate::upload;
+use crate::verify;
 
 /// Do what the command line asks for.
 pub fn carry_out(session: &mut Session, options: &Options) -> Result<()> {

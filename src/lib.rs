@@ -36,6 +36,8 @@ pub mod link;
 pub mod manifest;
 pub mod message;
 pub mod meter;
+#[allow(unsafe_code)]
+pub mod os;
 pub mod pace;
 pub mod progress;
 pub mod protection;
@@ -48,8 +50,6 @@ pub mod sending;
 pub mod sign;
 pub mod socket;
 pub mod stream;
-#[allow(unsafe_code)]
-pub mod sys;
 pub mod team;
 #[cfg(test)]
 mod testing;

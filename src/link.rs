@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use crate::limit::Limit;
 use crate::message::{Lines, Order, Report};
+use crate::os;
 use crate::progress::Relay;
-use crate::sys;
 
 /// The channel.
 pub struct Link {
@@ -58,7 +58,7 @@ impl Link {
             if let Some(order) = inbox.orders.pop_front() {
                 return Some(order);
             }
-            if inbox.ended || sys::stop_signal().is_some() {
+            if inbox.ended || os::stop_signal().is_some() {
                 return None;
             }
             self.receive(&mut inbox);
@@ -101,7 +101,7 @@ impl Link {
                 inbox.orders.remove(at);
                 return Some(answer);
             }
-            if inbox.ended || sys::stop_signal().is_some() {
+            if inbox.ended || os::stop_signal().is_some() {
                 return None;
             }
             self.receive(&mut inbox);
@@ -132,7 +132,7 @@ impl Relay for Link {
 
     fn moved(&self, bytes: u64) {
         // Not worth waiting for a coordinator that has other things to do.
-        if sys::can_write(self.stream.as_fd()) {
+        if os::can_write(self.stream.as_fd()) {
             self.report(&Report::Moved(bytes));
         }
     }
@@ -140,8 +140,8 @@ impl Relay for Link {
     fn attend(&self, time: Duration) {
         let mut inbox = self.inbox();
         if inbox.ended {
-            sys::pause(time);
-        } else if sys::wait_for_input(&[self.stream.as_fd()], time)[0] {
+            os::pause(time);
+        } else if os::wait_for_input(&[self.stream.as_fd()], time)[0] {
             self.receive(&mut inbox);
         }
     }

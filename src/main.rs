@@ -2,24 +2,28 @@
 
 use std::process::exit;
 
+use s3pipe::admin;
 use s3pipe::cli::{self, Parsed};
+use s3pipe::config;
+use s3pipe::dispatch;
 use s3pipe::error::{self, Result};
-use s3pipe::{admin, config, dispatch, sys, worker};
+use s3pipe::os;
+use s3pipe::worker;
 
 fn main() {
     // They would hold keys.
-    sys::forbid_cores();
+    os::forbid_cores();
     // A fault of ours is one line and a status, too.
     std::panic::set_hook(Box::new(|fault| {
         let fault = error::one_line(&fault.to_string());
-        sys::to_stderr(&format!("s3pipe: internal error: {fault}\n"));
+        os::to_stderr(&format!("s3pipe: internal error: {fault}\n"));
         exit(error::Exit::Internal.code());
     }));
-    let args = sys::arguments();
+    let args = os::arguments();
     match args.and_then(|args| cli::parse(&args)).and_then(run) {
         Ok(()) => exit(0),
         Err(e) => {
-            sys::to_stderr(&format!("s3pipe: {e}\n"));
+            os::to_stderr(&format!("s3pipe: {e}\n"));
             exit(e.exit().code());
         }
     }
@@ -31,7 +35,7 @@ fn run(parsed: Parsed) -> Result<()> {
         Parsed::Work(command) => return worker::run(command),
         Parsed::Run(options) => options,
     };
-    sys::catch_signals();
+    os::catch_signals();
     let mut session = config::open(&options)?;
     let result = dispatch::carry_out(&mut session, &options);
     session.progress.clear();

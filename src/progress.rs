@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Exit, Result, one_line};
 use crate::limit::{Grant, Limit};
 use crate::meter::{Recent, Status};
+use crate::os;
 use crate::socket::Flow;
-use crate::sys;
 
 /// Milliseconds between two drawings of the meter.
 const REDRAW: u64 = 300;
@@ -100,15 +100,15 @@ pub struct Wanted {
 impl Progress {
     /// Start counting. A meter is shown only for a `transfer`.
     pub fn new(wanted: Wanted, transfer: bool) -> Progress {
-        let shown = wanted.forced || sys::stderr_is_terminal();
+        let shown = wanted.forced || os::stderr_is_terminal();
         let meter = transfer && !wanted.quiet && shown;
         if meter {
-            sys::start_ticking();
+            os::start_ticking();
         }
         Progress {
             quiet: wanted.quiet,
             meter,
-            forced: wanted.forced && !sys::stderr_is_terminal(),
+            forced: wanted.forced && !os::stderr_is_terminal(),
             verbose: wanted.verbose,
             ..Progress::bare(Arc::new(Mutex::new(Limit::new(wanted.rate))))
         }
@@ -235,22 +235,22 @@ impl Progress {
     /// Serve what signals asked for. True if one asked to stop.
     pub fn pulse(&self) -> bool {
         self.report(ALIVE);
-        if sys::take_info() {
+        if os::take_info() {
             self.say(&self.status().line());
         }
         if self.meter {
             self.draw();
         }
-        sys::stop_signal().is_some()
+        os::stop_signal().is_some()
     }
 
     /// [`pulse`](Self::pulse), as an error that names the signal.
     pub fn check(&self) -> Result<()> {
         self.pulse();
-        match sys::stop_signal() {
+        match os::stop_signal() {
             None => Ok(()),
             Some(n) => {
-                let why = format!("stopped by {}", sys::signal_name(n));
+                let why = format!("stopped by {}", os::signal_name(n));
                 Err(Error::new(Exit::Signal(n), "s3pipe", why))
             }
         }
@@ -267,7 +267,7 @@ impl Progress {
             let nap = left.min(Duration::from_millis(250));
             match &self.relay {
                 Some(relay) => relay.attend(nap),
-                None => sys::pause(nap),
+                None => os::pause(nap),
             }
         }
     }
@@ -296,7 +296,7 @@ impl Progress {
         } else {
             ""
         };
-        sys::to_stderr(&format!("{clear}s3pipe: {}\n", one_line(text)));
+        os::to_stderr(&format!("{clear}s3pipe: {}\n", one_line(text)));
     }
 
     /// A line that `-q` silences.
@@ -330,7 +330,7 @@ impl Progress {
 
     /// Replace the meter by one line that sums up a finished transfer.
     pub fn finish(&self) {
-        if self.meter && (self.forced || sys::owns_terminal()) {
+        if self.meter && (self.forced || os::owns_terminal()) {
             let status = Status {
                 now: 0,
                 ..self.status()
@@ -342,7 +342,7 @@ impl Progress {
     /// Take the meter off the terminal.
     pub fn clear(&self) {
         if self.drawn.swap(false, Ordering::Relaxed) {
-            sys::to_stderr("\r\x1b[K");
+            os::to_stderr("\r\x1b[K");
         }
     }
 
@@ -350,7 +350,7 @@ impl Progress {
         let now = self.start.elapsed().as_millis() as u64;
         let last = self.drawn_at.load(Ordering::Relaxed);
         let period = if self.forced { RELINE } else { REDRAW };
-        if now < last + period || !(self.forced || sys::owns_terminal()) {
+        if now < last + period || !(self.forced || os::owns_terminal()) {
             return;
         }
         self.drawn_at.store(now, Ordering::Relaxed);
@@ -360,8 +360,8 @@ impl Progress {
         }
         self.drawn.store(true, Ordering::Relaxed);
         // The last column is left free: some terminals wrap there.
-        let width = sys::terminal_width().saturating_sub(1);
-        sys::to_stderr(&format!("\r{}\x1b[K", status.meter(width)));
+        let width = os::terminal_width().saturating_sub(1);
+        os::to_stderr(&format!("\r{}\x1b[K", status.meter(width)));
     }
 
     fn status(&self) -> Status {

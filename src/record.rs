@@ -7,8 +7,8 @@
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::key::{Keys, Name, UploadId};
 use crate::manifest::{RECORD_LIMIT, Record};
+use crate::os;
 use crate::s3::{Client, Condition, Get, Got, Halt, Kind, Put, READINGS, Trial, backoff};
-use crate::sys;
 
 /// How often the condition of a PUT may be refused although it holds: with quotes
 /// and without, and once more each, since one could be a mistake.
@@ -237,14 +237,12 @@ pub fn check(client: &mut Client, keys: &Keys, record: &Record, then: &str) -> R
             None => why = "this upload was cleaned away under us",
         }
         if reading < READINGS {
-            client
-                .progress()
-                .wait(backoff(reading, sys::chance(), None));
+            client.progress().wait(backoff(reading, os::chance(), None));
         }
     }
     Err(client.error(Exit::Changed, Some(&key), format!("{why}: {then}")))
 }
 
 fn random<const N: usize>() -> Result<[u8; N]> {
-    sys::random().map_err(|e| Error::new(Exit::Internal, "/dev/urandom", os_reason(&e)))
+    os::random().map_err(|e| Error::new(Exit::Internal, "/dev/urandom", os_reason(&e)))
 }

@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::os;
 use crate::pace::Pace;
-use crate::sys;
 
 /// What a socket asks of its surroundings.
 pub trait Flow: Send + Sync {
@@ -116,13 +116,13 @@ impl Socket {
     /// Whether the other end has not received all that was written, as far as the
     /// system tells.
     pub fn has_unsent(&self) -> bool {
-        sys::unsent(self.stream.as_fd()) > 0
+        os::unsent(self.stream.as_fd()) > 0
     }
 
     /// What a look at the socket finds, without waiting: Some(0) at its end.
     fn peek(&self) -> Option<usize> {
         // Mostly there is nothing, and this is what costs least.
-        if !sys::wait_for_input(&[self.stream.as_fd()], Duration::ZERO)[0] {
+        if !os::wait_for_input(&[self.stream.as_fd()], Duration::ZERO)[0] {
             return None;
         }
         self.stream.set_nonblocking(true).ok()?;

@@ -15,13 +15,13 @@ use crate::inventory::Stored;
 use crate::key::{Keys, Name};
 use crate::legacy;
 use crate::manifest::{Manifest, Record};
+use crate::os;
 use crate::record;
 use crate::remove::{remove_strays, remove_upload};
 use crate::s3::{Client, Kind};
 use crate::seal::Keyring;
 use crate::seal::line::Seal;
 use crate::sending::{Plan, Sending, what};
-use crate::sys;
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ pub fn upload(
     })?;
     last_look(client, keys, &record)?;
     // From here on the exit status is 0, whatever comes.
-    sys::ignore_stop();
+    os::ignore_stop();
     client.progress().finish();
     client.be_brief();
     let settled = settle(client, keys, &manifest, resumed);
@@ -241,7 +241,7 @@ fn abandon(
 ) -> Error {
     let name = &record.name;
     if far.1 == 0 && !resumed {
-        sys::ignore_stop();
+        os::ignore_stop();
         client.be_brief();
         let key = keys.record(name, &record.upload);
         // Unless it was taken over. The first error is the one that matters.

@@ -24,9 +24,9 @@ use crate::limit::Limit;
 use crate::link::Link;
 use crate::manifest::BlockRef;
 use crate::message::{Order, Report};
+use crate::os;
 use crate::progress::{Progress, Wanted};
 use crate::s3::{Client, Failure};
-use crate::sys;
 
 /// What a worker works with.
 struct Worker {
@@ -35,7 +35,7 @@ struct Worker {
     keys: Keys,
     name: Name,
     task: Task,
-    stream: sys::Stream,
+    stream: os::Stream,
     block: Arc<Block>,
     /// What was read into the block, and is to be stored.
     unstored: Option<BlockRef>,
@@ -56,17 +56,17 @@ enum Trouble {
 /// Work until there is no more to do. 64 where there is no coordinator;
 /// whatever else fails is reported to it.
 pub fn run(command: Command) -> Result<()> {
-    sys::catch_signals_of_worker();
+    os::catch_signals_of_worker();
     let uploads = command == Command::Upload;
-    let Some(channel) = sys::channel(!uploads) else {
+    let Some(channel) = os::channel(!uploads) else {
         let why = "is what s3pipe starts its workers with (see -j in s3pipe(1))";
         return Err(Error::new(Exit::Usage, crate::cli::WORKER, why));
     };
     let limit = Arc::new(Mutex::new(Limit::new(None)));
     let link = Arc::new(Link::new(channel, limit.clone()));
     let stream = match uploads {
-        true => sys::stdin(),
-        false => sys::stdout(),
+        true => os::stdin(),
+        false => os::stdout(),
     };
     match Worker::new(link.clone(), limit, stream) {
         Ok(Some(worker)) => worker.work(),
@@ -104,7 +104,7 @@ impl Worker {
     fn new(
         link: Arc<Link>,
         limit: Arc<Mutex<Limit>>,
-        stream: sys::Stream,
+        stream: os::Stream,
     ) -> Result<Option<Worker>> {
         let brief = match link.next() {
             Some(Order::Begin(brief)) => brief,
@@ -116,7 +116,7 @@ impl Worker {
         };
         let fault = |why| Error::new(Exit::Internal, "worker", why);
         let task = brief.task.clone().ok_or_else(|| fault("has no task"))?;
-        if !sys::die_with(task.coordinator) {
+        if !os::die_with(task.coordinator) {
             return Ok(None);
         }
         let name = Name::decode(&task.name).ok_or_else(|| fault("has a stream without a name"))?;
@@ -137,7 +137,7 @@ impl Worker {
     fn work(mut self) {
         while let Some(order) = self.link.next() {
             // Blocked calls return once a second, to say that we are alive.
-            sys::start_ticking();
+            os::start_ticking();
             let done = match order {
                 Order::Read {
                     number,
@@ -164,7 +164,7 @@ impl Worker {
                 Order::Finish => return self.finish(),
                 Order::Begin(_) | Order::Rate(_) | Order::Hold(_) => Ok(()),
             };
-            sys::stop_ticking();
+            os::stop_ticking();
             if let Err(trouble) = done {
                 self.link.report(&trouble.report());
             }
@@ -265,7 +265,7 @@ impl Worker {
     fn finish(self) {
         self.link.report(&match self.stream.close() {
             Ok(()) => Report::Closed,
-            Err(e) => Report::Io(sys::errno(&e)),
+            Err(e) => Report::Io(os::errno(&e)),
         });
     }
 }
@@ -277,7 +277,7 @@ impl Trouble {
 
     fn report(self) -> Report {
         match self {
-            Trouble::Stream(Broken::Io(e)) => Report::Io(sys::errno(&e)),
+            Trouble::Stream(Broken::Io(e)) => Report::Io(os::errno(&e)),
             Trouble::Object(failure) => Report::Failed {
                 missing: failure.no_such_key(),
                 early: failure.early,

@@ -17,7 +17,7 @@ use super::nearby::{Nearby, Origin, Reply, flow, origin};
 use super::{Found, Search, read, stopped};
 use crate::error::{Error, Exit, Result};
 use crate::http::{Http, Outgoing, Payload, Settings};
-use crate::sys;
+use crate::os;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ fn ask(
         if tries == TRIES || !worth {
             return Err(Error::new(Exit::Denied, place, why));
         }
-        sys::pause(pause);
+        os::pause(pause);
         pause *= 2;
         tries += 1;
     }

@@ -35,9 +35,9 @@ mod words;
 pub use refresh::{refresh_at, retry_at};
 
 use crate::error::{Error, Exit, Result, os_reason};
+use crate::os;
 use crate::protection::Protection;
 use crate::sign::Credentials;
-use crate::sys;
 use crate::text::time::Utc;
 use profile::Files;
 use std::cell::OnceCell;
@@ -243,10 +243,10 @@ fn timestamp(place: &str, name: &str, text: &str) -> Result<Utc> {
 
 /// An error if a signal asked us to stop while we waited for `place`.
 fn stopped(place: &str) -> Result<()> {
-    match sys::stop_signal() {
+    match os::stop_signal() {
         None => Ok(()),
         Some(n) => {
-            let why = format!("stopped by {}", sys::signal_name(n));
+            let why = format!("stopped by {}", os::signal_name(n));
             Err(Error::new(Exit::Signal(n), place, why))
         }
     }

@@ -12,8 +12,8 @@
 use super::answer::LIMIT;
 use crate::dialer::{Dialer, Names};
 use crate::error::os_reason;
+use crate::os;
 use crate::socket::{Flow, SharedFlow};
-use crate::sys;
 use crate::transport::Shared;
 use std::io::Read;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ struct Unhindered;
 
 impl Flow for Unhindered {
     fn pulse(&self) -> bool {
-        sys::stop_signal().is_some()
+        os::stop_signal().is_some()
     }
 
     fn grant(&self, want: usize) -> Option<usize> {

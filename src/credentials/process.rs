@@ -17,8 +17,8 @@
 use super::answer::{Answer, LIMIT};
 use super::{stopped, words};
 use crate::error::{Error, Exit, Result, os_reason};
+use crate::os;
 use crate::sign::Credentials;
-use crate::sys;
 use crate::text::time::Utc;
 use std::io::{self, ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
@@ -101,7 +101,7 @@ fn start(words: &[String]) -> io::Result<Program> {
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(name);
     command.args(arguments).stdin(Stdio::null()).stdout(writer);
-    sys::permit_cores(&mut command);
+    os::permit_cores(&mut command);
     Ok(Program {
         child: command.spawn()?,
         output: Some(reader),
@@ -114,7 +114,7 @@ impl Program {
         let mut part = [0; 4096];
         while let Some(output) = &mut self.output
             && bytes.len() <= LIMIT
-            && sys::wait_for_input(&[output.as_fd()], Duration::ZERO)[0]
+            && os::wait_for_input(&[output.as_fd()], Duration::ZERO)[0]
         {
             match output.read(&mut part) {
                 Ok(0) => self.output = None,
@@ -129,8 +129,8 @@ impl Program {
     /// Until it says something, a signal comes, or it is time to look.
     fn wait(&self) {
         match &self.output {
-            Some(output) => drop(sys::wait_for_input(&[output.as_fd()], PAUSE)),
-            None => sys::pause(PAUSE),
+            Some(output) => drop(os::wait_for_input(&[output.as_fd()], PAUSE)),
+            None => os::pause(PAUSE),
         }
     }
 }

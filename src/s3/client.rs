@@ -16,9 +16,9 @@ use super::trial::{FIRST_PATIENCE, Limits, Trial};
 use crate::credentials::{refresh_at, retry_at};
 use crate::error::{Error, Exit, Result};
 use crate::http::Http;
+use crate::os;
 use crate::progress::Progress;
 use crate::sign::{Credentials, Version};
-use crate::sys;
 use crate::text::time::Utc;
 
 /// Gets the credentials anew, and when they expire, if that is known.
@@ -399,7 +399,7 @@ impl Client {
             ..self.limits()
         };
         let now = Instant::now();
-        let Some(delay) = trial.delay(fault, limits, now, sys::chance()) else {
+        let Some(delay) = trial.delay(fault, limits, now, os::chance()) else {
             if let Some(key) = key.filter(|_| fault.is_of_object()) {
                 self.damaged = Some(key.to_string());
             }

@@ -17,7 +17,7 @@ use super::trial::Trial;
 use super::xml;
 use crate::error::{Exit, Result};
 use crate::http::{Answer, Payload};
-use crate::sys;
+use crate::os;
 
 /// How many keys one DeleteObjects may name.
 const DELETE_BATCH: usize = 1000;
@@ -278,7 +278,7 @@ impl Client {
     /// Wait a little before something is done or looked at again.
     pub fn pause_before(&mut self, attempt: u32) -> Result<()> {
         let progress = self.progress();
-        progress.wait(backoff(attempt, sys::chance(), None));
+        progress.wait(backoff(attempt, os::chance(), None));
         progress.check()
     }
 }

@@ -18,7 +18,7 @@ use super::xml;
 use crate::error::{Exit, Result};
 use crate::http::{Answer, Payload};
 use crate::key;
-use crate::sys;
+use crate::os;
 use crate::text::uri;
 
 /// How often something must be said before it is believed, where one answer
@@ -307,7 +307,7 @@ impl Client {
         loop {
             match self.run(get) {
                 Err(f) if f.no_such_key() && reading < READINGS => {
-                    self.progress().wait(backoff(reading, sys::chance(), None));
+                    self.progress().wait(backoff(reading, os::chance(), None));
                     reading += 1;
                 }
                 result => return result,

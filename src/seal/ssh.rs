@@ -16,7 +16,7 @@ use super::Stopped;
 use super::line::{NAMESPACE, Signature};
 use crate::command;
 use crate::error::{Error, Exit, Result, os_reason};
-use crate::sys;
+use crate::os;
 use crate::text::uri;
 
 const PROGRAM: &str = "ssh-keygen";
@@ -106,7 +106,7 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn new() -> Result<Scratch> {
         let random: [u8; 8] =
-            sys::random().map_err(|e| Error::new(Exit::Internal, "/dev/urandom", os_reason(&e)))?;
+            os::random().map_err(|e| Error::new(Exit::Internal, "/dev/urandom", os_reason(&e)))?;
         let path = std::env::temp_dir().join(format!("s3pipe-{}", uri::hex(&random)));
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|e| failed(&path, &e))?;

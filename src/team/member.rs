@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::{Command, WORKER};
 use crate::message::{Lines, Order};
-use crate::sys;
+use crate::os;
 
 /// What a worker has been given to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Worker {
             Command::Upload => (stream, theirs),
             _ => (theirs, stream),
         };
-        let mut program = Program::new(sys::myself()?);
+        let mut program = Program::new(os::myself()?);
         program.arg0("s3pipe").args([WORKER, command.word()]);
         // The program goes out of scope here, and with it the worker's end of
         // the channel: while that is open, we would not see the worker go.
@@ -95,7 +95,7 @@ impl Worker {
         let end = Instant::now() + time;
         let status = loop {
             match self.child.try_wait() {
-                Ok(None) if Instant::now() < end => sys::pause(Duration::from_millis(10)),
+                Ok(None) if Instant::now() < end => os::pause(Duration::from_millis(10)),
                 Ok(status) => break status,
                 Err(_) => break None,
             }
@@ -110,7 +110,7 @@ impl Worker {
 
 /// Tell a worker if its channel has room for it. False if not.
 pub(super) fn mention(mut channel: &UnixStream, order: &Order) -> bool {
-    let room = sys::can_write(channel.as_fd());
+    let room = os::can_write(channel.as_fd());
     if room {
         let _ = channel.write_all(order.to_line().as_bytes());
     }

@@ -21,8 +21,8 @@ use crate::command::Pipe;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::limit;
 use crate::message::{Order, Report};
+use crate::os;
 use crate::s3::Client;
-use crate::sys;
 
 /// How long the coordinator sleeps where nothing happens: with a meter to be
 /// redrawn, and without.
@@ -223,7 +223,7 @@ impl Team {
             .iter()
             .map(|at| self.crew[*at].channel.as_fd())
             .collect();
-        let ready = sys::wait_for_input(&channels, time);
+        let ready = os::wait_for_input(&channels, time);
         for at in there.into_iter().zip(ready).filter(|(_, ready)| *ready) {
             self.receive(at.0, client);
         }
@@ -344,7 +344,7 @@ impl Team {
     pub fn dismiss(&mut self, client: &mut Client) -> Vec<(usize, Report)> {
         for worker in &mut self.crew {
             if let Ok(None) = worker.child.try_wait() {
-                sys::terminate(worker.child.id());
+                os::terminate(worker.child.id());
             }
         }
         self.see_off(client);
