@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::chunk::{Block, PIECE};
 use crate::error::Exit;
 use crate::http::{Answer, Payload};
 use crate::key;
 use crate::manifest::BlockRef;
+use crate::pipe::copy::{Block, PIECE};
 use crate::s3::{Call, Client, Failure, Fault, Kind, Operation, Put, Refusal, Sizes, error_within};
 
 /// Store the first `length` bytes of a block. Storing it again does no harm:

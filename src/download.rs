@@ -7,15 +7,15 @@
 use std::ops::Range;
 
 use crate::brief::Brief;
-use crate::chunk;
 use crate::cli;
-use crate::command::Pipe;
 use crate::crypt::{Age, Encryption};
 use crate::error::{Error, Exit, Result};
 use crate::fetching::{Fetching, Settle};
 use crate::key::{Keys, Name};
 use crate::legacy::Old;
 use crate::manifest::Manifest;
+use crate::pipe::Pipe;
+use crate::pipe::copy;
 use crate::s3::Client;
 use crate::seal::Keyring;
 use crate::stream::{self, Stream};
@@ -162,7 +162,7 @@ fn legacy(
     old.warn(client);
     let done = old.read(client, wanted, |client, bytes| {
         let check = || client.progress().check();
-        let spilt = chunk::spill(sink.stream(), bytes, &mut written, check);
+        let spilt = copy::spill(sink.stream(), bytes, &mut written, check);
         spilt.map_err(|broken| sink.failure(broken))?;
         client.set_underway(true);
         client.progress().block_done(bytes.len() as u64);

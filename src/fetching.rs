@@ -11,13 +11,13 @@ use std::ops::Range;
 
 use crate::block;
 use crate::brief::{Brief, Task};
-use crate::chunk::{self, Block};
-use crate::command::Pipe;
 use crate::error::{Error, Result};
 use crate::index::{each_index, lost};
 use crate::key::Keys;
 use crate::manifest::{BlockRef, Manifest};
 use crate::message::{Order, Report};
+use crate::pipe::Pipe;
+use crate::pipe::copy::{self, Block};
 use crate::s3::Client;
 use crate::team::{Team, trouble};
 
@@ -220,7 +220,7 @@ impl<'a> Fetching<'a> {
         client.progress().set_moving(part.len() as u64);
         let bytes = &buffer.bytes()[part];
         let check = || client.progress().check();
-        let spilt = chunk::spill(sink.stream(), bytes, &mut self.written, check);
+        let spilt = copy::spill(sink.stream(), bytes, &mut self.written, check);
         spilt.map_err(|broken| sink.failure(broken))
     }
 

@@ -14,9 +14,9 @@ use std::time::Duration;
 use ureq::http::{HeaderMap, Request, Response};
 use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
 
-use crate::chunk::Block;
 use crate::dialer::{Dialer, Names};
 use crate::error::Result;
+use crate::pipe::copy::Block;
 use crate::proxy;
 use crate::socket::{SharedFlow, is_closed};
 use crate::transport::{Loan, Shared};

@@ -10,10 +10,8 @@
 pub mod admin;
 pub mod block;
 pub mod brief;
-pub mod chunk;
 pub mod clean;
 pub mod cli;
-pub mod command;
 pub mod commit;
 pub mod config;
 pub mod credentials;
@@ -39,6 +37,7 @@ pub mod meter;
 #[allow(unsafe_code)]
 pub mod os;
 pub mod pace;
+pub mod pipe;
 pub mod progress;
 pub mod protection;
 pub mod proxy;

@@ -12,8 +12,6 @@ use sha2::{Digest, Sha256};
 
 use crate::block;
 use crate::brief::{Brief, Task};
-use crate::chunk::{self, Block};
-use crate::command::Pipe;
 use crate::crypt::{self, Encryption};
 use crate::error::{Error, Exit, Result};
 use crate::inventory::Stored;
@@ -21,6 +19,8 @@ use crate::key::{Keys, Name, Sha256 as Sha};
 use crate::ledger::{Index, Ledger};
 use crate::manifest::{BlockRef, Manifest, Record};
 use crate::message::{Order, Report};
+use crate::pipe::Pipe;
+use crate::pipe::copy::{self, Block};
 use crate::s3::{Client, Kind};
 use crate::team::{Team, trouble};
 
@@ -167,7 +167,7 @@ impl<'a> Sending<'a> {
         let mut hasher = Sha256::new();
         let free = Arc::get_mut(block)
             .ok_or_else(|| Error::new(Exit::Internal, "block", "still being sent"))?;
-        let read = chunk::fill(
+        let read = copy::fill(
             source.stream(),
             free.bytes_mut(),
             |piece| hasher.update(piece),

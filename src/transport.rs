@@ -16,7 +16,7 @@ use ureq::Error;
 use ureq::config::Config;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
-use crate::chunk::Block;
+use crate::pipe::copy::Block;
 use crate::socket::is_closed;
 use crate::wire::Wire;
 

@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 
 use crate::block;
 use crate::brief::{Brief, Task};
-use crate::chunk::{self, Block, Broken};
 use crate::cli::Command;
 use crate::config;
 use crate::crypt::{self, Encryption};
@@ -25,6 +24,7 @@ use crate::link::Link;
 use crate::manifest::BlockRef;
 use crate::message::{Order, Report};
 use crate::os;
+use crate::pipe::copy::{self, Block, Broken};
 use crate::progress::{Progress, Wanted};
 use crate::s3::{Client, Failure};
 
@@ -184,7 +184,7 @@ impl Worker {
         let free = Arc::get_mut(&mut self.block);
         let free = free.ok_or_else(|| Trouble::fault("the block is still being sent"))?;
         // Hashing within the turn would keep the others waiting.
-        let length = chunk::fill(
+        let length = copy::fill(
             &mut self.stream,
             free.bytes_mut(),
             |_| (),
@@ -255,7 +255,7 @@ impl Worker {
             .ok_or_else(|| Trouble::fault("not what was fetched"))?;
         let mut written = 0;
         let progress = self.client.progress();
-        let result = chunk::spill(&mut self.stream, bytes, &mut written, || progress.check());
+        let result = copy::spill(&mut self.stream, bytes, &mut written, || progress.check());
         // Also what was written before it failed.
         self.link.report(&Report::Written(written));
         Ok(result?)

@@ -14,9 +14,9 @@ use std::process::{Command, Stdio};
 
 use super::Stopped;
 use super::line::{NAMESPACE, Signature};
-use crate::command;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
+use crate::pipe;
 use crate::text::uri;
 
 const PROGRAM: &str = "ssh-keygen";
@@ -141,7 +141,7 @@ impl Scratch {
         let mut program = Command::new(PROGRAM);
         program.args(args).stdin(stdin);
         program.stdout(stdout).stderr(Stdio::from(stderr));
-        let status = command::run(program, PROGRAM, stopped)?;
+        let status = pipe::run(program, PROGRAM, stopped)?;
         let mut out = fs::read(&path).map_err(|e| failed(&path, &e))?;
         out.truncate(OUTPUT_LIMIT);
         Ok((status.success(), String::from_utf8_lossy(&out).into_owned()))

@@ -6,15 +6,17 @@
 //! as a shell would join them; their stderr is untouched, and they never
 //! outlive us: they are ended if we fail first, and reaped in any case.
 
+pub mod copy;
+
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::chunk::Broken;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
+use crate::pipe::copy::Broken;
 
 /// How long a program that was told to end may take.
 const GRACE: Duration = Duration::from_secs(5);
