@@ -11,9 +11,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::error::Exit;
-use crate::http::{Answer, Payload};
 use crate::key;
 use crate::manifest::BlockRef;
+use crate::net::{Answer, Payload};
 use crate::pipe::copy::{Block, PIECE};
 use crate::s3::{Call, Client, Failure, Fault, Kind, Operation, Put, Refusal, Sizes, error_within};
 

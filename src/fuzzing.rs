@@ -13,11 +13,11 @@ use crate::crypt;
 use crate::error::{Exit, Result};
 use crate::key::{Keys, NAME_LIMIT, Name, UploadId};
 use crate::manifest::{self, INDEX_BLOCKS, IndexRef, Manifest, Record};
+use crate::net::connection::{blank_content_length, with_length};
 use crate::s3::xml;
 use crate::s3::{Headers, is_region};
 use crate::seal::line::{Seal, Signature};
 use crate::text::time::Utc;
-use crate::transport::{blank_content_length, with_length};
 
 /// A manifest: there is one way to write it, and its totals hold.
 pub fn manifest(data: &[u8]) {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Exit, Result, one_line};
 use crate::limit::{Grant, Limit};
 use crate::meter::{Recent, Status};
+use crate::net::socket::Flow;
 use crate::os;
-use crate::socket::Flow;
 
 /// Milliseconds between two drawings of the meter.
 const REDRAW: u64 = 300;

@@ -1,7 +1,7 @@
 //! What unit tests have in common: strange input that is the same in every run,
 //! for parsers, and a flow that lets everything pass. Compiled for tests only.
 
-use crate::socket::Flow;
+use crate::net::socket::Flow;
 
 /// Holds up nothing.
 pub struct Free;

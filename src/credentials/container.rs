@@ -16,7 +16,7 @@ use super::answer::{Answer, LIMIT};
 use super::nearby::{Nearby, Origin, Reply, flow, origin};
 use super::{Found, Search, read, stopped};
 use crate::error::{Error, Exit, Result};
-use crate::http::{Http, Outgoing, Payload, Settings};
+use crate::net::{Http, Outgoing, Payload, Settings};
 use crate::os;
 use std::net::IpAddr;
 use std::time::Duration;

@@ -10,11 +10,11 @@
 #![forbid(unsafe_code)]
 
 use super::answer::LIMIT;
-use crate::dialer::{Dialer, Names};
 use crate::error::os_reason;
+use crate::net::connection::Shared;
+use crate::net::dialer::{Dialer, Names};
+use crate::net::socket::{Flow, SharedFlow};
 use crate::os;
-use crate::socket::{Flow, SharedFlow};
-use crate::transport::Shared;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;

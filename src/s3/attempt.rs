@@ -18,7 +18,7 @@ use super::headers::LOCK;
 use super::ops::Glance;
 use super::refusal::refusal;
 use crate::error::Exit;
-use crate::http::{Answer, Outgoing, Payload};
+use crate::net::{Answer, Outgoing, Payload};
 use crate::sign::{self, Version};
 use crate::text::time::Utc;
 use crate::text::uri;

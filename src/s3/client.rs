@@ -15,7 +15,7 @@ use super::headers::{Headers, Kind};
 use super::trial::{FIRST_PATIENCE, Limits, Trial};
 use crate::credentials::{refresh_at, retry_at};
 use crate::error::{Error, Exit, Result};
-use crate::http::Http;
+use crate::net::Http;
 use crate::os;
 use crate::progress::Progress;
 use crate::sign::{Credentials, Version};

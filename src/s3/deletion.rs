@@ -16,7 +16,7 @@ use super::ops::{finish, read_xml, refused_after_all};
 use super::trial::Trial;
 use super::xml;
 use crate::error::{Exit, Result};
-use crate::http::{Answer, Payload};
+use crate::net::{Answer, Payload};
 use crate::os;
 
 /// How many keys one DeleteObjects may name.

@@ -17,7 +17,7 @@ use super::headers::Kind;
 use super::ops::read_xml;
 use super::xml::{self, Object, Page};
 use crate::error::{Error, Exit, Result};
-use crate::http::Answer;
+use crate::net::Answer;
 
 /// How often a listing may seem not to go on.
 const READINGS: u32 = 3;

@@ -16,8 +16,8 @@ use super::fault::{Fault, Refusal, Sizes, backoff};
 use super::headers::Kind;
 use super::xml;
 use crate::error::{Exit, Result};
-use crate::http::{Answer, Payload};
 use crate::key;
+use crate::net::{Answer, Payload};
 use crate::os;
 use crate::text::uri;
 

@@ -10,7 +10,7 @@ use super::fault::{Fault, Sizes};
 use super::headers::Kind;
 use super::ops::error_within;
 use crate::error::{Exit, Result};
-use crate::http::Answer;
+use crate::net::Answer;
 
 /// What has become of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

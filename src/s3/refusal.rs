@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fault::Refusal;
 use super::xml;
-use crate::http::Answer;
+use crate::net::Answer;
 use crate::text::time::Utc;
 
 /// Read what the server says of an error. A body that is cut off or is no XML

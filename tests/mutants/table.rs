@@ -397,7 +397,7 @@ pub const MUTANTS: &[Mutant] = &[
          let why = why + secret.map_or(\"\", String::as_str);",
     )], Matrix("info/GET-manifest#1/bare-404/always"), "it told a secret"),
     mutant("redirect-followed", &[(
-        "http.rs",
+        "net/mod.rs",
         ".max_redirects(0)",
         ".max_redirects(if MUTANT(redirect-followed) { 3 } else { 0 })",
     )], Matrix("list/GET-list-manifest#1/redirect-307/once"), "another host was asked"),

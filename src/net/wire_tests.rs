@@ -1,9 +1,9 @@
 //! Over real sockets, with a server of rustls's at the other end.
 
 use super::*;
-use crate::socket::SharedFlow;
+use crate::net::socket::SharedFlow;
+use crate::net::tls::tests::configs;
 use crate::testing::Free;
-use crate::tls::tests::configs;
 use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
 use rustls::pki_types::ServerName;
 use rustls::version::TLS13;

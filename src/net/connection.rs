@@ -16,9 +16,9 @@ use ureq::Error;
 use ureq::config::Config;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
+use crate::net::socket::is_closed;
+use crate::net::wire::Wire;
 use crate::pipe::copy::Block;
-use crate::socket::is_closed;
-use crate::wire::Wire;
 
 /// How much is read at once while a head is awaited that will lend its body.
 const HEAD_READ: usize = 8 << 10;
@@ -394,5 +394,5 @@ pub(crate) fn blank_content_length(head: &mut [u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "transport_tests.rs"]
+#[path = "connection_tests.rs"]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! rustls is used by its unbuffered interface: records are decrypted where they
 //! were received, and encrypted into one buffer that goes to the socket at once.
-//! Who has the socket ([`Wire`](crate::wire::Wire)) asks for a step after the
+//! Who has the socket ([`Wire`](crate::net::wire::Wire)) asks for a step after the
 //! other, and moves the bytes that a step needs or has made.
 
 #![forbid(unsafe_code)]

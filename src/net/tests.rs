@@ -1,8 +1,8 @@
 //! With a server that says more than it should.
 
 use super::*;
+use crate::net::connection::LAST;
 use crate::testing::Free;
-use crate::transport::LAST;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -105,7 +105,7 @@ fn put(length: usize, tls: bool, serve: impl FnOnce(&mut dyn Stream) + Send + 's
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let scheme = if tls { "https" } else { "http" };
     let url = format!("{scheme}://{}/", listener.local_addr().unwrap());
-    let (_, config) = crate::tls::tests::configs(&rustls::version::TLS13, false);
+    let (_, config) = crate::net::tls::tests::configs(&rustls::version::TLS13, false);
     let served = thread::spawn(move || {
         let mut plain = listener.accept().unwrap().0;
         let mut session = rustls::ServerConnection::new(config).unwrap();

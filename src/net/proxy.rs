@@ -17,7 +17,7 @@ use ureq::http::Uri;
 use ureq::{Proxy, ProxyProtocol};
 
 use crate::error::{Error, Exit, Result};
-use crate::wire::{Wire, left};
+use crate::net::wire::{Wire, left};
 
 /// The longest answer that is read, in bytes.
 const LIMIT: usize = 16 << 10;

@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::net::pace::Pace;
 use crate::os;
-use crate::pace::Pace;
 
 /// What a socket asks of its surroundings.
 pub trait Flow: Send + Sync {

@@ -19,17 +19,17 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use ureq::{Error, Proxy, ProxyProtocol, Timeout};
 
-use crate::proxy;
-use crate::socket::{SharedFlow, Socket};
-use crate::tls::Tls;
-use crate::transport::{Connection, Shared};
-use crate::wire::{Channel, Wire, left};
+use crate::net::connection::{Connection, Shared};
+use crate::net::proxy;
+use crate::net::socket::{SharedFlow, Socket};
+use crate::net::tls::Tls;
+use crate::net::wire::{Channel, Wire, left};
 
 /// Opens connections to servers, directly or through a proxy.
 pub struct Dialer {
     /// Shared with the connections.
     pub shared: Arc<Shared>,
-    /// See [`Flow`](crate::socket::Flow).
+    /// See [`Flow`](crate::net::socket::Flow).
     pub flow: SharedFlow,
     /// How TLS is done, where it will be.
     pub tls: Option<Arc<ClientConfig>>,
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Dialer {
 
 /// Looks names up, and says so before.
 pub struct Names {
-    /// See [`Flow`](crate::socket::Flow).
+    /// See [`Flow`](crate::net::socket::Flow).
     pub flow: SharedFlow,
 }
 

@@ -5,6 +5,15 @@
 //! answer. Retrying is the caller's business, and so are time limits on the
 //! whole: here only a connection on which no byte moves is given up.
 
+pub mod connection;
+pub mod dialer;
+pub mod pace;
+pub mod proxy;
+pub mod socket;
+pub mod tls;
+pub mod trust;
+pub mod wire;
+
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -14,13 +23,11 @@ use std::time::Duration;
 use ureq::http::{HeaderMap, Request, Response};
 use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
 
-use crate::dialer::{Dialer, Names};
 use crate::error::Result;
+use crate::net::connection::{Loan, Shared};
+use crate::net::dialer::{Dialer, Names};
+use crate::net::socket::{SharedFlow, is_closed};
 use crate::pipe::copy::Block;
-use crate::proxy;
-use crate::socket::{SharedFlow, is_closed};
-use crate::transport::{Loan, Shared};
-use crate::trust;
 
 /// Large writes, since a block goes out in one piece.
 const OUTPUT_BUFFER: usize = 1 << 20;
@@ -48,7 +55,7 @@ pub struct Settings<'a> {
     pub ca_file: Option<&'a str>,
     /// How long a connection may stand still.
     pub stall: Duration,
-    /// See [`Flow`](crate::socket::Flow).
+    /// See [`Flow`](crate::net::socket::Flow).
     pub flow: SharedFlow,
 }
 
@@ -431,5 +438,4 @@ impl Read for Answer {
 }
 
 #[cfg(test)]
-#[path = "http_tests.rs"]
 mod tests;

@@ -11,9 +11,9 @@ use std::io::{Read, Write};
 use std::mem;
 
 /// For s3.test, among others, until 2126; it signs itself, and nothing else.
-const CERTIFICATE: &[u8] = include_bytes!("../tests/support/tls/certificate.pem");
+const CERTIFICATE: &[u8] = include_bytes!("../../tests/support/tls/certificate.pem");
 /// Its key, a secret of nobody's.
-const KEY: &[u8] = include_bytes!("../tests/support/tls/key.pem");
+const KEY: &[u8] = include_bytes!("../../tests/support/tls/key.pem");
 
 /// A session and its other end, and how the bytes between them are treated.
 struct Pair {
@@ -73,7 +73,7 @@ fn pair(version: &'static SupportedProtocolVersion, trusted: bool) -> Pair {
 }
 
 impl Pair {
-    /// As [`Wire`](crate::wire::Wire) does, with the server in the socket's
+    /// As [`Wire`](crate::net::wire::Wire) does, with the server in the socket's
     /// place. None where more input is awaited that will not come.
     fn drive(&mut self, mut want: Want) -> io::Result<Option<Step>> {
         loop {

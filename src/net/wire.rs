@@ -6,8 +6,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::socket::Socket;
-use crate::tls::{PIECE, Step, Tls, Want};
+use crate::net::socket::Socket;
+use crate::net::tls::{PIECE, Step, Tls, Want};
 
 /// How often an idle connection is looked at before it is given up, and how
 /// long a look may take.
