@@ -27,11 +27,9 @@ pub mod inventory;
 pub mod key;
 pub mod ledger;
 pub mod legacy;
-pub mod limit;
 pub mod link;
 pub mod manifest;
 pub mod message;
-pub mod meter;
 pub mod net;
 #[allow(unsafe_code)]
 pub mod os;

@@ -13,10 +13,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::limit::Limit;
 use crate::message::{Lines, Order, Report};
 use crate::os;
 use crate::progress::Relay;
+use crate::progress::limit::Limit;
 
 /// The channel.
 pub struct Link {
@@ -150,7 +150,7 @@ impl Relay for Link {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::Grant;
+    use crate::progress::limit::Grant;
     use crate::sign::Credentials;
 
     fn pair() -> (UnixStream, Link) {

@@ -19,12 +19,12 @@ use crate::config;
 use crate::crypt::{self, Encryption};
 use crate::error::{Error, Exit, Result};
 use crate::key::{self, Keys, Name};
-use crate::limit::Limit;
 use crate::link::Link;
 use crate::manifest::BlockRef;
 use crate::message::{Order, Report};
 use crate::os;
 use crate::pipe::copy::{self, Block, Broken};
+use crate::progress::limit::Limit;
 use crate::progress::{Progress, Wanted};
 use crate::s3::{Client, Failure};
 

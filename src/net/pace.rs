@@ -1,5 +1,5 @@
 //! How slowly data may move before a connection is given up: the counterpart
-//! of [`limit`](crate::limit). Pure arithmetic: times come from the caller.
+//! of [`limit`](crate::progress::limit). Pure arithmetic: times come from the caller.
 //!
 //! A connection that never stands still for long, but gives a byte now and
 //! then, would otherwise be waited for without end. Only time spent waiting for

@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use self::member::{Duty, Worker, mention};
 use crate::brief::{Brief, Task};
 use crate::error::{Error, Exit, Result, os_reason};
-use crate::limit;
 use crate::message::{Order, Report};
 use crate::os;
 use crate::pipe::Pipe;
+use crate::progress::limit;
 use crate::s3::Client;
 
 /// How long the coordinator sleeps where nothing happens: with a meter to be

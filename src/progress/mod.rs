@@ -7,15 +7,18 @@
 //! terminal and s3pipe in its foreground. Writing to stderr never fails the
 //! run, and no secret comes near this module.
 
+pub mod limit;
+pub mod meter;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Exit, Result, one_line};
-use crate::limit::{Grant, Limit};
-use crate::meter::{Recent, Status};
 use crate::net::socket::Flow;
 use crate::os;
+use crate::progress::limit::{Grant, Limit};
+use crate::progress::meter::{Recent, Status};
 
 /// Milliseconds between two drawings of the meter.
 const REDRAW: u64 = 300;
