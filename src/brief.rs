@@ -10,8 +10,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::cli::Command;
-use crate::crypt::Encryption;
 use crate::key::{Name, UploadId};
+use crate::protection::age::Encryption;
 use crate::s3::{Addressing, Headers, Known};
 use crate::sign::{Credentials, Version};
 

@@ -8,7 +8,6 @@ use std::ops::Range;
 
 use crate::brief::Brief;
 use crate::cli;
-use crate::crypt::{Age, Encryption};
 use crate::error::{Error, Exit, Result};
 use crate::fetching::{Fetching, Settle};
 use crate::key::{Keys, Name};
@@ -16,8 +15,9 @@ use crate::legacy::Old;
 use crate::manifest::Manifest;
 use crate::pipe::Pipe;
 use crate::pipe::copy;
+use crate::protection::age::{Age, Encryption};
+use crate::protection::keyring::Keyring;
 use crate::s3::Client;
-use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 
 /// What the user asked for.

@@ -9,14 +9,14 @@ use std::{fs, process};
 
 use crate::block::parse_range;
 use crate::credentials::{self, Found};
-use crate::crypt;
 use crate::error::{Exit, Result};
 use crate::key::{Keys, NAME_LIMIT, Name, UploadId};
 use crate::manifest::{self, INDEX_BLOCKS, IndexRef, Manifest, Record};
 use crate::net::connection::{blank_content_length, with_length};
+use crate::protection::age;
+use crate::protection::seal::{Seal, Signature};
 use crate::s3::xml;
 use crate::s3::{Headers, is_region};
-use crate::seal::line::{Seal, Signature};
 use crate::text::time::Utc;
 
 /// A manifest: there is one way to write it, and its totals hold.
@@ -53,9 +53,9 @@ pub fn seal(data: &[u8]) {
             .and_then(|l| l.strip_suffix('\n'));
         assert_eq!(text.and_then(Seal::parse), Some(seal));
     }
-    if let Some(header) = crypt::header(data) {
+    if let Some(header) = age::header(data) {
         assert!(header <= data.len() as u64);
-        assert!(crypt::plaintext(header, data.len() as u64) <= data.len() as u64 - header);
+        assert!(age::plaintext(header, data.len() as u64) <= data.len() as u64 - header);
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::manifest::{BlockRef, INDEX_REF_LIMIT, IndexRef, MANIFEST_LIMIT, index_line};
-use crate::seal::line::SEALS_LIMIT;
+use crate::protection::seal::SEALS_LIMIT;
 
 /// How far a block may be ahead of one that is not stored yet.
 pub const AHEAD: u64 = 4096;

@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 
 use crate::block;
 use crate::brief::{Brief, Task};
-use crate::crypt::{self, Encryption};
 use crate::error::{Error, Exit, Result};
 use crate::inventory::Stored;
 use crate::key::{Keys, Name, Sha256 as Sha};
@@ -21,6 +20,7 @@ use crate::manifest::{BlockRef, Manifest, Record};
 use crate::message::{Order, Report};
 use crate::pipe::Pipe;
 use crate::pipe::copy::{self, Block};
+use crate::protection::age::{self, Encryption};
 use crate::s3::{Client, Kind};
 use crate::team::{Team, trouble};
 
@@ -125,7 +125,7 @@ impl<'a> Sending<'a> {
     fn plain_of(&self, length: u64) -> u64 {
         match self.plan.encryption() {
             Encryption::None => length,
-            Encryption::Age => self.header.map_or(0, |h| crypt::plaintext(h, length)),
+            Encryption::Age => self.header.map_or(0, |h| age::plaintext(h, length)),
         }
     }
 
@@ -149,7 +149,7 @@ impl<'a> Sending<'a> {
         loop {
             let (length, sha256) = self.read(source, &mut block)?;
             if self.far().1 == 0 && length > 0 && self.plan.encryption() == Encryption::Age {
-                self.header = Some(crypt::header_of(&block.bytes()[..length])?);
+                self.header = Some(age::header_of(&block.bytes()[..length])?);
             }
             self.read += length as u64;
             self.check_length(self.read)?;

@@ -5,8 +5,8 @@ use crate::error::{Error, Exit, Result};
 use crate::key::{Keys, Name};
 use crate::legacy::{self, Old};
 use crate::manifest::Manifest;
+use crate::protection::keyring::{Keyring, Unproved};
 use crate::s3::{Client, READINGS};
-use crate::seal::{Keyring, Unproved};
 
 /// A stream that can be read.
 pub enum Stream {

@@ -9,18 +9,18 @@
 use crate::brief::Brief;
 use crate::cli;
 use crate::commit::{self, Head};
-use crate::crypt::Age;
 use crate::error::{Error, Exit, Result};
 use crate::inventory::Stored;
 use crate::key::{Keys, Name};
 use crate::legacy;
 use crate::manifest::{Manifest, Record};
 use crate::os;
+use crate::protection::age::Age;
+use crate::protection::keyring::Keyring;
+use crate::protection::seal::Seal;
 use crate::record;
 use crate::remove::{remove_strays, remove_upload};
 use crate::s3::{Client, Kind};
-use crate::seal::Keyring;
-use crate::seal::line::Seal;
 use crate::sending::{Plan, Sending, what};
 
 /// What the user asked for.

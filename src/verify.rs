@@ -15,8 +15,8 @@ use crate::inventory::{Finding, Named, Walk, compare, parse_key};
 use crate::key::{Keys, Name};
 use crate::legacy::Old;
 use crate::manifest::Manifest;
+use crate::protection::keyring::Keyring;
 use crate::s3::{Client, Kind, Presence};
-use crate::seal::Keyring;
 use crate::stream::{self, Stream};
 
 /// Check a stream: its seals, and all of its data, or, `quick`, what the

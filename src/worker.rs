@@ -16,7 +16,6 @@ use crate::block;
 use crate::brief::{Brief, Task};
 use crate::cli::Command;
 use crate::config;
-use crate::crypt::{self, Encryption};
 use crate::error::{Error, Exit, Result};
 use crate::key::{self, Keys, Name};
 use crate::link::Link;
@@ -26,6 +25,7 @@ use crate::os;
 use crate::pipe::copy::{self, Block, Broken};
 use crate::progress::limit::Limit;
 use crate::progress::{Progress, Wanted};
+use crate::protection::age::{self, Encryption};
 use crate::s3::{Client, Failure};
 
 /// What a worker works with.
@@ -191,7 +191,7 @@ impl Worker {
             || progress.check(),
         )?;
         if number == 0 && length > 0 && self.task.encryption == Encryption::Age {
-            let header = crypt::header_of(&self.block.bytes()[..length]);
+            let header = age::header_of(&self.block.bytes()[..length]);
             self.link
                 .report(&Report::Header(header.map_err(Trouble::Other)?));
         }

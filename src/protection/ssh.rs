@@ -12,11 +12,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::Stopped;
-use super::line::{NAMESPACE, Signature};
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
 use crate::pipe;
+use crate::protection::keyring::Stopped;
+use crate::protection::seal::{NAMESPACE, Signature};
 use crate::text::uri;
 
 const PROGRAM: &str = "ssh-keygen";

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::line::Signature;
 use super::*;
 use crate::key::{Name, UploadId};
 use crate::manifest::{IndexRef, Manifest};
+use crate::protection::seal::Signature;
 use crate::text::time::Utc;
 
 /// A folder for the keys of a test, gone when dropped.
@@ -80,7 +80,7 @@ fn manifest() -> Manifest {
         upload: UploadId::new(Utc(1_000_000_000), [7; 8]),
         created: Utc(1_000_000_000),
         blocksize: 65536,
-        encryption: crate::crypt::Encryption::Age,
+        encryption: crate::protection::age::Encryption::Age,
         indexes: vec![IndexRef {
             blocks: 3,
             bytes: 131_073,

@@ -1,6 +1,11 @@
 //! What is to be encrypted and sealed, and with what: settings, from the
 //! options or the key file. Plain data; nothing is opened here.
 
+pub mod age;
+pub mod keyring;
+pub mod seal;
+pub mod ssh;
+
 /// Settings; what the user did not say is None or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Protection {

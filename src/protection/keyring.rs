@@ -8,9 +8,6 @@
 //! which does, tells nothing of it. Costs one pass over the manifest and
 //! nothing for each byte of the stream.
 
-pub mod line;
-pub mod ssh;
-
 use std::fs::File;
 use std::io::Read;
 
@@ -20,8 +17,8 @@ use sha2::Sha256;
 use crate::credentials;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::protection::Protection;
-use line::{KeyId, SEALS_LIMIT, Seal};
-use ssh::{Checked, Signers};
+use crate::protection::seal::{KeyId, SEALS_LIMIT, Seal};
+use crate::protection::ssh::{self, Checked, Signers};
 
 /// The least and the most bytes of an HMAC key.
 const LEAST_KEY: usize = 16;
@@ -238,5 +235,5 @@ fn incomplete(there: &str, missing: &str) -> Error {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+#[path = "keyring_tests.rs"]
 mod tests;
