@@ -12,7 +12,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::answer::{Answer, LIMIT};
+use super::key_json::{Answer, LIMIT};
 use super::nearby::{Nearby, Origin, Reply, flow, origin};
 use super::{Found, Search, read, stopped};
 use crate::error::{Error, Exit, Result};

@@ -13,7 +13,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::answer::Answer;
+use super::key_json::Answer;
 use super::nearby::{Nearby, Origin, Reply, origin};
 use super::{Found, Search, profile, stopped};
 use crate::error::{Error, Exit, Result};

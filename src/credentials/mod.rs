@@ -19,20 +19,17 @@
 
 #![forbid(unsafe_code)]
 
-mod answer;
+mod aws_settings;
 mod container;
 mod environment;
 mod imds;
 mod ini;
+mod key_json;
 mod keyfile;
 mod nearby;
 mod process;
 mod profile;
-mod refresh;
-mod settings;
-mod words;
-
-pub use refresh::{refresh_at, retry_at};
+mod shell_words;
 
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
@@ -194,7 +191,7 @@ fn find_in(request: &Request, system_keyfile: &str, asks: bool) -> Result<Found>
         (None, Some(name)) => profile::named(&search, name)?,
         (None, None) => first(&mut search)?,
     };
-    settings::add(&search, request.profile, &mut found)?;
+    aws_settings::add(&search, request.profile, &mut found)?;
     Ok(found)
 }
 

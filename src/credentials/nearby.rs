@@ -9,7 +9,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::answer::LIMIT;
+use super::key_json::LIMIT;
 use crate::error::os_reason;
 use crate::net::connection::Shared;
 use crate::net::dialer::{Dialer, Names};

@@ -14,8 +14,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::answer::{Answer, LIMIT};
-use super::{stopped, words};
+use super::key_json::{Answer, LIMIT};
+use super::{shell_words, stopped};
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
 use crate::sign::Credentials;
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) fn ask(profile: &str, command: &str) -> Result<(Credentials, Option<Utc>)> {
     let place = format!("profile {profile}: credential_process");
     let refuse = |why| Error::new(Exit::Config, &place, why);
-    let words = words::split(command).ok_or_else(|| refuse("a quote in it is not closed"))?;
+    let words = shell_words::split(command).ok_or_else(|| refuse("a quote in it is not closed"))?;
     let output = run(&place, &words, PATIENCE)?;
     let answer = Answer::parse(&place, &output)?;
     if !answer.is_one("Version") {

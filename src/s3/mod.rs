@@ -16,6 +16,7 @@ mod headers;
 mod listing;
 mod ops;
 mod presence;
+mod refresh;
 mod refusal;
 mod trial;
 pub(crate) mod xml;
