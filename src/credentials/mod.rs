@@ -7,7 +7,7 @@
 //! list in [`first`]. What is half there, unreadable or malformed is an error
 //! and never 'nothing here', so that nobody works under another identity than
 //! the one they set up. What goes with a key (region, endpoint, certificates)
-//! is added in the end, by `settings`.
+//! is added in the end, by `aws_settings`.
 //!
 //! Secrets must never reach a message: errors name files, lines, settings and
 //! hosts, not what stands there. This module changes nothing, reads bounded

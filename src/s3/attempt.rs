@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::call::{Call, Operation};
 use super::client::Client;
+use super::error_response::refusal;
 use super::fault::{Fault, Refusal, Verdict, judge};
 use super::headers::LOCK;
 use super::ops::Glance;
-use super::refusal::refusal;
 use crate::error::Exit;
 use crate::net::{Answer, Outgoing, Payload};
 use crate::sign::{self, Version};

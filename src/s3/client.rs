@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::fault::{Fault, Verdict, judge};
 use super::headers::{Headers, Kind};
 use super::refresh::{refresh_at, retry_at};
-use super::trial::{FIRST_PATIENCE, Limits, Trial};
+use super::retry::{FIRST_PATIENCE, Limits, Trial};
 use crate::error::{Error, Exit, Result};
 use crate::net::Http;
 use crate::os;

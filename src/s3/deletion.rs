@@ -13,7 +13,7 @@ use super::fault::{Fault, backoff};
 use super::headers::Kind;
 use super::listing::Pages;
 use super::ops::{finish, read_xml, refused_after_all};
-use super::trial::Trial;
+use super::retry::Trial;
 use super::xml;
 use crate::error::{Exit, Result};
 use crate::net::{Answer, Payload};

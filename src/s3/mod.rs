@@ -1,8 +1,8 @@
 //! The S3 client: signed requests that are tried until they succeed.
 //!
 //! `client` tries, and tries again, by `attempt`; `ops`, `listing`, `presence` and
-//! `deletion` know the operations, `call` is what they agree on, `refusal` reads
-//! what a server says of an error; `endpoint`, `fault`, `headers`, `trial` and
+//! `deletion` know the operations, `call` is what they agree on, `error_response` reads
+//! what a server says of an error; `endpoint`, `fault`, `headers`, `retry` and
 //! `xml` are pure.
 //! Nothing here knows what a stream is.
 
@@ -11,14 +11,14 @@ mod call;
 mod client;
 mod deletion;
 mod endpoint;
+mod error_response;
 mod fault;
 mod headers;
 mod listing;
 mod ops;
 mod presence;
 mod refresh;
-mod refusal;
-mod trial;
+mod retry;
 pub(crate) mod xml;
 
 pub use call::{Call, Failure, Halt, Known, Operation};
@@ -29,5 +29,5 @@ pub use headers::{Headers, Kind};
 pub use listing::Pages;
 pub use ops::{Condition, Get, Glance, Got, Put, READINGS, Sight, error_within, refused_after_all};
 pub use presence::Presence;
-pub use trial::Trial;
+pub use retry::Trial;
 pub use xml::{Object, is_region};
