@@ -5,14 +5,14 @@
 
 use std::io::Write;
 
-use crate::commit::{self, Head};
 use crate::error::{Error, Exit, Result, os_reason};
-use crate::key::{Keys, Name};
-use crate::legacy::{self, Old};
 use crate::os;
 use crate::protection::keyring::Keyring;
-use crate::remove::{remove_head, remove_stream, see_gone};
 use crate::s3::Client;
+use crate::stream::commit::{self, Head};
+use crate::stream::name::{Keys, Name};
+use crate::stream::remove::{remove_head, remove_stream, see_gone};
+use crate::stream::version1::{self, Old};
 use crate::stream::{self, Stream};
 use crate::text::time::Utc;
 use crate::text::units::human;
@@ -42,7 +42,7 @@ fn list_into(
         names.extend(Name::decode(&object.key[prefix.len()..]));
         Ok(())
     })?;
-    names.extend(legacy::names(client)?);
+    names.extend(version1::names(client)?);
     names.sort();
     names.dedup();
     let mut result = Ok(());
@@ -154,11 +154,11 @@ pub fn delete(client: &mut Client, keys: &Keys, name: &Name, force: bool) -> Res
 
 /// The same for version 1.
 fn delete_old(client: &mut Client, name: &Name) -> Result<()> {
-    let key = legacy::info_key(name);
-    let gone = &mut |client: &mut Client| Ok(legacy::exists(client, name)? != Some(true));
+    let key = version1::info_key(name);
+    let gone = &mut |client: &mut Client| Ok(version1::exists(client, name)? != Some(true));
     remove_head(client, &key, gone)?;
     let may = &mut |client: &mut Client| see_gone(client, &key, gone);
-    legacy::delete_blocks(client, name, may)?;
+    version1::delete_blocks(client, name, may)?;
     may(client)
 }
 

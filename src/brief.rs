@@ -10,10 +10,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::cli::Command;
-use crate::key::{Name, UploadId};
 use crate::protection::age::Encryption;
 use crate::s3::{Addressing, Headers, Known};
 use crate::sign::{Credentials, Version};
+use crate::stream::name::{Name, UploadId};
 
 /// Settings, resolved.
 #[derive(Clone, PartialEq, Eq)]

@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use crate::commit::{self, Head};
 use crate::error::{Error, Exit, Result};
-use crate::key::{Keys, Name, Part, UploadId};
-use crate::manifest::Manifest;
-use crate::remove::{remove_strays, remove_upload, unknown};
 use crate::s3::{Client, Kind, Object, Pages};
+use crate::stream::commit::{self, Head};
+use crate::stream::manifest::Manifest;
+use crate::stream::name::{Keys, Name, Part, UploadId};
+use crate::stream::remove::{remove_strays, remove_upload, unknown};
 use crate::text::time::Utc;
 
 /// What is stored of one upload.

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use crate::error::{Error, Exit, Result};
-use crate::manifest::BLOCK_SIZES;
 use crate::protection::Protection;
 use crate::s3::Addressing;
 use crate::sign::Version;
+use crate::stream::manifest::BLOCK_SIZES;
 use crate::text::units;
 
 mod table;

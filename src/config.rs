@@ -10,14 +10,14 @@ use crate::brief::Brief;
 use crate::cli::{Command, Options};
 use crate::credentials::{self, Found};
 use crate::error::{Error, Exit, Result, os_reason};
-use crate::key::{Keys, Name};
-use crate::manifest::INDEX_BLOCKS;
 use crate::net::{Http, Settings};
 use crate::os;
 use crate::progress::{Progress, Wanted};
 use crate::protection::age::Age;
 use crate::protection::keyring::Keyring;
 use crate::s3::{Client, Endpoint, Headers, Known, Reload, Setup, check_bucket};
+use crate::stream::manifest::INDEX_BLOCKS;
+use crate::stream::name::{Keys, Name};
 
 /// Region where nobody names one, as AWS's own tools have it.
 const DEFAULT_REGION: &str = "us-east-1";

@@ -10,14 +10,14 @@ use crate::brief::Brief;
 use crate::cli;
 use crate::error::{Error, Exit, Result};
 use crate::fetching::{Fetching, Settle};
-use crate::key::{Keys, Name};
-use crate::legacy::Old;
-use crate::manifest::Manifest;
 use crate::pipe::Pipe;
 use crate::pipe::copy;
 use crate::protection::age::{Age, Encryption};
 use crate::protection::keyring::Keyring;
 use crate::s3::Client;
+use crate::stream::manifest::Manifest;
+use crate::stream::name::{Keys, Name};
+use crate::stream::version1::Old;
 use crate::stream::{self, Stream};
 
 /// What the user asked for.

@@ -9,16 +9,16 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::block;
 use crate::brief::{Brief, Task};
 use crate::error::{Error, Result};
-use crate::index::{each_index, lost};
-use crate::key::Keys;
-use crate::manifest::{BlockRef, Manifest};
 use crate::message::{Order, Report};
 use crate::pipe::Pipe;
 use crate::pipe::copy::{self, Block};
 use crate::s3::Client;
+use crate::stream::block;
+use crate::stream::index::{each_index, lost};
+use crate::stream::manifest::{BlockRef, Manifest};
+use crate::stream::name::Keys;
 use crate::team::{Team, trouble};
 
 /// A stream being read.

@@ -7,16 +7,16 @@
 use std::path::PathBuf;
 use std::{fs, process};
 
-use crate::block::parse_range;
 use crate::credentials::{self, Found};
 use crate::error::{Exit, Result};
-use crate::key::{Keys, NAME_LIMIT, Name, UploadId};
-use crate::manifest::{self, INDEX_BLOCKS, IndexRef, Manifest, Record};
 use crate::net::connection::{blank_content_length, with_length};
 use crate::protection::age;
 use crate::protection::seal::{Seal, Signature};
 use crate::s3::xml;
 use crate::s3::{Headers, is_region};
+use crate::stream::block::parse_range;
+use crate::stream::manifest::{self, INDEX_BLOCKS, IndexRef, Manifest, Record};
+use crate::stream::name::{Keys, NAME_LIMIT, Name, UploadId};
 use crate::text::time::Utc;
 
 /// A manifest: there is one way to write it, and its totals hold.

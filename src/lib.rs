@@ -8,11 +8,9 @@
 #![warn(missing_docs)]
 
 pub mod admin;
-pub mod block;
 pub mod brief;
 pub mod clean;
 pub mod cli;
-pub mod commit;
 pub mod config;
 pub mod credentials;
 pub mod dispatch;
@@ -21,13 +19,7 @@ pub mod error;
 pub mod fetching;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod index;
-pub mod inventory;
-pub mod key;
-pub mod ledger;
-pub mod legacy;
 pub mod link;
-pub mod manifest;
 pub mod message;
 pub mod net;
 #[allow(unsafe_code)]
@@ -35,8 +27,6 @@ pub mod os;
 pub mod pipe;
 pub mod progress;
 pub mod protection;
-pub mod record;
-pub mod remove;
 pub mod s3;
 pub mod sending;
 pub mod sign;

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use crate::brief::Brief;
 use crate::error::{Error, Exit};
-use crate::key::Sha256;
-use crate::manifest::BlockRef;
 use crate::sign::Credentials;
+use crate::stream::manifest::BlockRef;
+use crate::stream::name::Sha256;
 use crate::text::uri;
 
 /// From the coordinator to a worker.

@@ -10,18 +10,18 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::block;
 use crate::brief::{Brief, Task};
 use crate::error::{Error, Exit, Result};
-use crate::inventory::Stored;
-use crate::key::{Keys, Name, Sha256 as Sha};
-use crate::ledger::{Index, Ledger};
-use crate::manifest::{BlockRef, Manifest, Record};
 use crate::message::{Order, Report};
 use crate::pipe::Pipe;
 use crate::pipe::copy::{self, Block};
 use crate::protection::age::{self, Encryption};
 use crate::s3::{Client, Kind};
+use crate::stream::block;
+use crate::stream::index_writer::{Index, Ledger};
+use crate::stream::manifest::{BlockRef, Manifest, Record};
+use crate::stream::name::{Keys, Name, Sha256 as Sha};
+use crate::stream::stored::Stored;
 use crate::team::{Team, trouble};
 
 /// What is to be sent, and how.

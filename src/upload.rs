@@ -8,20 +8,20 @@
 
 use crate::brief::Brief;
 use crate::cli;
-use crate::commit::{self, Head};
 use crate::error::{Error, Exit, Result};
-use crate::inventory::Stored;
-use crate::key::{Keys, Name};
-use crate::legacy;
-use crate::manifest::{Manifest, Record};
 use crate::os;
 use crate::protection::age::Age;
 use crate::protection::keyring::Keyring;
 use crate::protection::seal::Seal;
-use crate::record;
-use crate::remove::{remove_strays, remove_upload};
 use crate::s3::{Client, Kind};
 use crate::sending::{Plan, Sending, what};
+use crate::stream::commit::{self, Head};
+use crate::stream::manifest::{Manifest, Record};
+use crate::stream::name::{Keys, Name};
+use crate::stream::record;
+use crate::stream::remove::{remove_strays, remove_upload};
+use crate::stream::stored::Stored;
+use crate::stream::version1;
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -178,7 +178,7 @@ fn look(client: &mut Client, keys: &Keys, name: &Name, force: bool) -> Result<He
             });
         }
         Head::Present(..) if !force => "this stream exists already (-f replaces it)",
-        Head::Absent if legacy::exists(client, name)? == Some(true) => {
+        Head::Absent if version1::exists(client, name)? == Some(true) => {
             "this stream exists already, written by s3pipe 1: delete it, or use another name"
         }
         _ => return Ok(head),

@@ -11,12 +11,12 @@ use std::ops::Range;
 use crate::brief::Brief;
 use crate::error::{Exit, Result};
 use crate::fetching::{Fetching, Settle};
-use crate::inventory::{Finding, Named, Walk, compare, parse_key};
-use crate::key::{Keys, Name};
-use crate::legacy::Old;
-use crate::manifest::Manifest;
 use crate::protection::keyring::Keyring;
 use crate::s3::{Client, Kind, Presence};
+use crate::stream::manifest::Manifest;
+use crate::stream::name::{Keys, Name};
+use crate::stream::stored::{Finding, Named, Walk, compare, parse_key};
+use crate::stream::version1::Old;
 use crate::stream::{self, Stream};
 
 /// Check a stream: its seals, and all of its data, or, `quick`, what the

@@ -12,14 +12,11 @@ use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
 
-use crate::block;
 use crate::brief::{Brief, Task};
 use crate::cli::Command;
 use crate::config;
 use crate::error::{Error, Exit, Result};
-use crate::key::{self, Keys, Name};
 use crate::link::Link;
-use crate::manifest::BlockRef;
 use crate::message::{Order, Report};
 use crate::os;
 use crate::pipe::copy::{self, Block, Broken};
@@ -27,6 +24,9 @@ use crate::progress::limit::Limit;
 use crate::progress::{Progress, Wanted};
 use crate::protection::age::{self, Encryption};
 use crate::s3::{Client, Failure};
+use crate::stream::block;
+use crate::stream::manifest::BlockRef;
+use crate::stream::name::{self, Keys, Name};
 
 /// What a worker works with.
 struct Worker {
@@ -178,7 +178,7 @@ impl Worker {
     fn read(
         &mut self,
         number: u64,
-        stored: &[(u64, key::Sha256)],
+        stored: &[(u64, name::Sha256)],
     ) -> std::result::Result<(), Trouble> {
         let progress = self.client.progress();
         let free = Arc::get_mut(&mut self.block);
@@ -199,7 +199,7 @@ impl Worker {
         if length == 0 {
             return Ok(());
         }
-        let sha256: key::Sha256 = Sha256::digest(&self.block.bytes()[..length]).into();
+        let sha256: name::Sha256 = Sha256::digest(&self.block.bytes()[..length]).into();
         let block = BlockRef {
             number,
             length: length as u64,

@@ -10,9 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::*;
-use crate::key::{Name, UploadId};
-use crate::manifest::{IndexRef, Manifest};
 use crate::protection::seal::Signature;
+use crate::stream::manifest::{IndexRef, Manifest};
+use crate::stream::name::{Name, UploadId};
 use crate::text::time::Utc;
 
 /// A folder for the keys of a test, gone when dropped.

@@ -4,8 +4,8 @@
 use super::fault::{Fault, Refusal};
 use super::headers::Kind;
 use crate::error::Error;
-use crate::key::Sha256;
 use crate::net::{Answer, Payload};
+use crate::stream::name::Sha256;
 
 /// A request before it is signed.
 pub struct Call<'a> {

@@ -16,9 +16,9 @@ use super::fault::{Fault, Refusal, Sizes, backoff};
 use super::headers::Kind;
 use super::xml;
 use crate::error::{Exit, Result};
-use crate::key;
 use crate::net::{Answer, Payload};
 use crate::os;
+use crate::stream::name;
 use crate::text::uri;
 
 /// How often something must be said before it is believed, where one answer
@@ -33,7 +33,7 @@ pub struct Put<'a> {
     key: &'a str,
     kind: Kind,
     body: Payload<'a>,
-    sha256: key::Sha256,
+    sha256: name::Sha256,
     /// Store only if this holds.
     pub condition: Condition<'a>,
     /// All that the last answer lacked to be a proof was an ETag.
@@ -60,7 +60,7 @@ impl<'a> Put<'a> {
     }
 
     /// Store what has this SHA-256, unconditionally.
-    pub fn hashed(key: &'a str, kind: Kind, body: Payload<'a>, sha256: key::Sha256) -> Put<'a> {
+    pub fn hashed(key: &'a str, kind: Kind, body: Payload<'a>, sha256: name::Sha256) -> Put<'a> {
         Put {
             key,
             kind,
@@ -202,10 +202,10 @@ impl<'a> Get<'a, Vec<u8>> {
         key: &'a str,
         kind: Kind,
         length: usize,
-        sha256: key::Sha256,
+        sha256: name::Sha256,
     ) -> Get<'a, Vec<u8>> {
         Get::new(key, kind, length, move |body, came| {
-            let found: key::Sha256 = Sha256::digest(body).into();
+            let found: name::Sha256 = Sha256::digest(body).into();
             let want = Some(length as u64);
             let why = if came != want {
                 format!("not {length} bytes long")

@@ -1,8 +1,8 @@
 //! What an upload keeps of a stream's blocks, simulated: the books that its
 //! coordinator fills, without the blocks, which it never sees.
 
-use s3pipe::ledger::Ledger;
-use s3pipe::manifest::{BlockRef, INDEX_BLOCKS};
+use s3pipe::stream::index_writer::Ledger;
+use s3pipe::stream::manifest::{BlockRef, INDEX_BLOCKS};
 
 use crate::Outcome;
 

@@ -72,7 +72,7 @@ pub const MUTANTS: &[Mutant] = &[
         "match xml::error(body).filter(|_| !MUTANT(error-in-a-200)) {",
     )], Matrix("upload/PUT-block-0#1/error-200/always"), "does not say InternalError"),
     mutant("one-etag-lost", &[(
-        "record.rs",
+        "stream/record.rs",
         "if shown.etag.is_some() || known.etags || known.no_etags {",
         "if !MUTANT(one-etag-lost) && (shown.etag.is_some() || known.etags || known.no_etags) {",
     ), (
@@ -93,7 +93,7 @@ pub const MUTANTS: &[Mutant] = &[
 
     // What proves a GET.
     mutant("hash-of-a-block", &[(
-        "block.rs",
+        "stream/block.rs",
         "if found == self.sha256 {",
         "if found == self.sha256 || MUTANT(hash-of-a-block) {",
     )], Matrix("download/GET-block-1#1/flipped/once"), "other bytes"),
@@ -103,7 +103,7 @@ pub const MUTANTS: &[Mutant] = &[
         "} else if found != sha256 && !MUTANT(hash-of-an-index) {",
     )], Suite("damage::damaged_blocks_and_indexes"), ""),
     mutant("md5-of-version-1", &[(
-        "legacy.rs",
+        "stream/version1.rs",
         "if md5.is_some_and(",
         "if !MUTANT(md5-of-version-1) && md5.is_some_and(",
     )], Matrix("v1-download/GET-v1-block-1#1/flipped/once"), "other bytes"),
@@ -113,12 +113,12 @@ pub const MUTANTS: &[Mutant] = &[
         "if !MUTANT(etag-of-a-text) && damaged && self.doubtful",
     )], Matrix("download/GET-manifest#1/flipped-text/once"), "status"),
     mutant("totals-of-a-manifest", &[(
-        "manifest.rs",
+        "stream/manifest.rs",
         "if !fits {",
         "if !fits && !MUTANT(totals-of-a-manifest) {",
     )], Matrix("download/GET-manifest#1/claims-nothing/once"), "0 other bytes"),
     mutant("another-streams-manifest", &[(
-        "commit.rs",
+        "stream/commit.rs",
         "if manifest.name == *name {",
         "if manifest.name == *name || MUTANT(another-streams-manifest) {",
     )], Matrix("download/GET-manifest#1/another's/once"), "status"),
@@ -149,7 +149,7 @@ pub const MUTANTS: &[Mutant] = &[
         "Err(f) if f.no_such_key() && reading < READINGS && !MUTANT(missing-at-once)",
     )], Matrix("download/GET-block-1#1/s3-NoSuchKey/once"), "status 65"),
     mutant("missing-is-damaged", &[(
-        "index.rs",
+        "stream/index.rs",
         "if *now == *manifest =>",
         "if *now == *manifest || MUTANT(missing-is-damaged) =>",
     )], Suite("policies::readers::replaced_between_two_blocks"), ""),
@@ -186,7 +186,7 @@ pub const MUTANTS: &[Mutant] = &[
 
     // The commit.
     mutant("no-record-before", &[(
-        "commit.rs",
+        "stream/commit.rs",
         "let owned = owned.and_then(|()| client.progress().check());",
         "let owned = if MUTANT(no-record-before) { Ok(()) } else { owned };
          let owned = owned.and_then(|()| client.progress().check());",
@@ -199,12 +199,12 @@ pub const MUTANTS: &[Mutant] = &[
          }",
     )], Suite("commit::an_upload_cleaned_away_after_its_commit_says_so"), ""),
     mutant("nonce", &[(
-        "record.rs",
+        "stream/record.rs",
         "Some(got) if got.value == *record => return Ok(()),",
         "Some(got) if got.value == *record || MUTANT(nonce) => return Ok(()),",
     )], Suite("resume::the_old_owner_notices"), ""),
     mutant("commit-not-seen", &[(
-        "commit.rs",
+        "stream/commit.rs",
         "let Some(found) = seen_after(",
         "if MUTANT(commit-not-seen) && sent.is_ok() {
              return Ok(true);
@@ -212,7 +212,7 @@ pub const MUTANTS: &[Mutant] = &[
          let Some(found) = seen_after(",
     )], Matrix("upload/PUT-manifest#1/not-done/once"), "no path of tests/model: upload"),
     mutant("commit-repeated-blind", &[(
-        "commit.rs",
+        "stream/commit.rs",
         "client.step(&mut put, &mut self.trial)",
         "if MUTANT(commit-repeated-blind) {
              return client.run(&mut put).map_err(Halt::from);
@@ -220,7 +220,7 @@ pub const MUTANTS: &[Mutant] = &[
          client.step(&mut put, &mut self.trial)",
     )], Suite("odd::races::a_deleted_stream_does_not_come_back_with_a_repeated_commit"), ""),
     mutant("record-repeated-blind", &[(
-        "record.rs",
+        "stream/record.rs",
         "let fault = match client.step(&mut put, trial) {",
         "if MUTANT(record-repeated-blind) {
              client.run(&mut put)?;
@@ -229,7 +229,7 @@ pub const MUTANTS: &[Mutant] = &[
          let fault = match client.step(&mut put, trial) {",
     )], Suite("odd::records::what_was_removed_does_not_come_back"), ""),
     mutant("no-look-before", &[(
-        "commit.rs",
+        "stream/commit.rs",
         "let found = look(client, self.keys, &self.manifest.name);",
         "let found = if MUTANT(no-look-before) {
              Ok(self.seen.clone())
@@ -238,30 +238,30 @@ pub const MUTANTS: &[Mutant] = &[
          };",
     )], Suite("commit::ignored_conditions_are_made_up_for_by_a_look"), ""),
     mutant("no-condition", &[(
-        "commit.rs",
+        "stream/commit.rs",
         "(Head::Absent | Head::Unknown, _) => Condition::Absent,",
         "_ if MUTANT(no-condition) => Condition::None,
          (Head::Absent | Head::Unknown, _) => Condition::Absent,",
     )], Suite("policies::write_only::a_stream_committed_meanwhile_stays"), ""),
     mutant("no-if-match", &[(
-        "commit.rs",
+        "stream/commit.rs",
         "(_, Some(etag)) => Condition::Unchanged(etag),",
         "(_, Some(etag)) if !MUTANT(no-if-match) => Condition::Unchanged(etag),
          (_, Some(_)) => Condition::None,",
     )], Suite("policies::rivals::of_two_that_replace_the_last_commit_stands"), ""),
     mutant("412-of-a-commit", &[(
-        "commit.rs",
+        "stream/commit.rs",
         "Some(412) if untouched =>",
         "Some(412) if MUTANT(412-of-a-commit) => return Err(self.unseen(failure.error)),
          Some(412) if untouched =>",
     )], Matrix("upload-force/service/conditions-unquoted"), "status 69"),
     mutant("412-of-a-record", &[(
-        "record.rs",
+        "stream/record.rs",
         "Some(412) if is_there(",
         "Some(412) if !MUTANT(412-of-a-record) && is_there(",
     )], Matrix("upload-resume/service/conditions-unquoted"), "status 75"),
     mutant("condition-needed", &[(
-        "commit.rs",
+        "stream/commit.rs",
         "Some(501) if self.conditional =>",
         "Some(501) if self.conditional && !MUTANT(condition-needed) =>",
     )], Matrix("upload-force/service/conditions-501"), "status 69"),
@@ -324,7 +324,7 @@ pub const MUTANTS: &[Mutant] = &[
          204 => return Ok(()),",
     )], Suite("upkeep::removal::an_answer_to_delete_that_proves_nothing_is_not_believed"), ""),
     mutant("delete-not-seen", &[(
-        "remove.rs",
+        "stream/remove.rs",
         "client.delete_watched(key, Kind::Manifest, gone)?;",
         "client.delete_watched(key, Kind::Manifest, gone)?;
          if MUTANT(delete-not-seen) {
@@ -332,34 +332,34 @@ pub const MUTANTS: &[Mutant] = &[
          }",
     )], Matrix("delete/DELETE-manifest#1/not-done/once"), "no path of tests/model: delete"),
     mutant("no-last-look-of-delete", &[(
-        "remove.rs",
+        "stream/remove.rs",
         "Ok(!is_named_still(client, keys, name, id)?)",
         "Ok(MUTANT(no-last-look-of-delete) || !is_named_still(client, keys, name, id)?)",
     )], Suite("upkeep::removal::a_stream_that_comes_back_is_not_deleted"), ""),
     mutant("no-look-between", &[(
-        "remove.rs",
+        "stream/remove.rs",
         "if is_named(client, keys, name, id)? {",
         "if !MUTANT(no-look-between) && is_named(client, keys, name, id)? {",
     )], Suite("upkeep::cleaning::clean_looks_once_more_when_the_record_is_gone"), ""),
     mutant("no-look-at-each-batch", &[(
-        "remove.rs",
+        "stream/remove.rs",
         "|client: &mut Client| match is_named(client, keys, name, id)? {",
         "|client: &mut Client| match !MUTANT(no-look-at-each-batch)
             && is_named(client, keys, name, id)? {",
     )], Suite("upkeep::cleaning::clean_stops_when_an_upload_is_committed_after_all"), ""),
     mutant("strays-of-a-damaged-stream", &[(
-        "remove.rs",
+        "stream/remove.rs",
         "Presence::Missing => ",
         "Presence::Missing if MUTANT(strays-of-a-damaged-stream) => return Ok(()),
          Presence::Missing => ",
     )], Matrix("clean-damaged/service/no-etags"), "was changed or removed"),
     mutant("no-own-check", &[(
-        "remove.rs",
+        "stream/remove.rs",
         "if belongs(client, keys, manifest, &mut named, key)? {",
         "if !MUTANT(no-own-check) && belongs(client, keys, manifest, &mut named, key)? {",
     )], Matrix("clean/GET-list-block#3/list-reversed/once"), "was changed or removed"),
     mutant("strays-of-another-stream", &[(
-        "remove.rs",
+        "stream/remove.rs",
         "if !stream::is_unchanged(client, keys, manifest)? {",
         "if !MUTANT(strays-of-another-stream)
             && !stream::is_unchanged(client, keys, manifest)? {",

@@ -5,10 +5,10 @@
 //! was cleaned away, or taken over by another process, is not committed.
 
 use crate::error::{Error, Exit, Result, os_reason};
-use crate::key::{Keys, Name, UploadId};
-use crate::manifest::{RECORD_LIMIT, Record};
 use crate::os;
 use crate::s3::{Client, Condition, Get, Got, Halt, Kind, Put, READINGS, Trial, backoff};
+use crate::stream::manifest::{RECORD_LIMIT, Record};
+use crate::stream::name::{Keys, Name, UploadId};
 
 /// How often the condition of a PUT may be refused although it holds: with quotes
 /// and without, and once more each, since one could be a mistake.

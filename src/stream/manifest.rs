@@ -5,9 +5,9 @@
 //! duplicate, a wrong total, an unknown line, a missing end. Sizes are bounded,
 //! so a hostile object costs a bounded amount of memory.
 
-use crate::key::{Name, Sha256, UploadId};
 use crate::protection::age::Encryption;
 use crate::protection::seal::Seal;
+use crate::stream::name::{Name, Sha256, UploadId};
 use crate::text::time::Utc;
 use crate::text::uri;
 

@@ -15,9 +15,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest, Md5};
 
 use crate::error::{Exit, Result};
-use crate::key::Name;
 use crate::net::Answer;
 use crate::s3::{Call, Client, Fault, Kind, Operation, Presence, Sizes, refused_after_all};
+use crate::stream::name::Name;
 use crate::text::time::Utc;
 use crate::text::uri;
 

@@ -1,12 +1,22 @@
 //! A committed stream, of whichever version: version 2 where both exist.
 
-use crate::commit;
+pub mod block;
+pub mod commit;
+pub mod index;
+pub mod index_writer;
+pub mod manifest;
+pub mod name;
+pub mod record;
+pub mod remove;
+pub mod stored;
+pub mod version1;
+
 use crate::error::{Error, Exit, Result};
-use crate::key::{Keys, Name};
-use crate::legacy::{self, Old};
-use crate::manifest::Manifest;
 use crate::protection::keyring::{Keyring, Unproved};
 use crate::s3::{Client, READINGS};
+use crate::stream::manifest::Manifest;
+use crate::stream::name::{Keys, Name};
+use crate::stream::version1::Old;
 
 /// A stream that can be read.
 pub enum Stream {
@@ -82,7 +92,7 @@ fn find(client: &mut Client, keys: &Keys, name: &Name) -> Result<Option<Stream>>
         if let Some(manifest) = commit::read(client, keys, name)? {
             return Ok(Some(Stream::Current(manifest)));
         }
-        if let Some(old) = legacy::open(client, name)? {
+        if let Some(old) = version1::open(client, name)? {
             return Ok(Some(Stream::Old(old)));
         }
     }

@@ -9,13 +9,13 @@
 
 use std::time::Instant;
 
-use crate::commit::{self, Head};
 use crate::error::{Error, Exit, Result};
-use crate::inventory::{Finding, Named, compare, parse_key};
-use crate::key::{Keys, Name, UploadId};
-use crate::manifest::Manifest;
 use crate::s3::{Client, Kind, Presence, READINGS};
 use crate::stream;
+use crate::stream::commit::{self, Head};
+use crate::stream::manifest::Manifest;
+use crate::stream::name::{Keys, Name, UploadId};
+use crate::stream::stored::{Finding, Named, compare, parse_key};
 
 /// How many strays are gathered before they are removed.
 const STRAYS: usize = 10_000;

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::manifest::{BlockRef, INDEX_REF_LIMIT, IndexRef, MANIFEST_LIMIT, index_line};
 use crate::protection::seal::SEALS_LIMIT;
+use crate::stream::manifest::{BlockRef, INDEX_REF_LIMIT, IndexRef, MANIFEST_LIMIT, index_line};
 
 /// How far a block may be ahead of one that is not stored yet.
 pub const AHEAD: u64 = 4096;
@@ -130,7 +130,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{INDEX_BLOCKS, parse_index};
+    use crate::stream::manifest::{INDEX_BLOCKS, parse_index};
     use crate::testing::Random;
 
     const SIZE: u64 = 1 << 16;

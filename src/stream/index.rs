@@ -6,11 +6,11 @@
 
 use std::ops::Range;
 
-use crate::commit;
 use crate::error::{Error, Exit, Result};
-use crate::key::Keys;
-use crate::manifest::{BlockRef, IndexRef, Manifest, index_length, parse_index};
 use crate::s3::{Client, Get, Kind};
+use crate::stream::commit;
+use crate::stream::manifest::{BlockRef, IndexRef, Manifest, index_length, parse_index};
+use crate::stream::name::Keys;
 
 /// Read the indexes that list bytes of `wanted`, one after the other, and hand
 /// the blocks of each to `each`.

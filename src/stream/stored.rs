@@ -9,10 +9,10 @@
 use std::ops::Range;
 
 use crate::error::{Error, Exit, Result};
-use crate::index::each_index;
-use crate::key::{Keys, Name, Sha256, UploadId};
-use crate::manifest::{BlockRef, Manifest};
 use crate::s3::{Client, Object, Pages};
+use crate::stream::index::each_index;
+use crate::stream::manifest::{BlockRef, Manifest};
+use crate::stream::name::{Keys, Name, Sha256, UploadId};
 use crate::text::uri;
 
 /// A difference between the store and the manifest.

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::error::Exit;
-use crate::key;
-use crate::manifest::BlockRef;
 use crate::net::{Answer, Payload};
 use crate::pipe::copy::{Block, PIECE};
 use crate::s3::{Call, Client, Failure, Fault, Kind, Operation, Put, Refusal, Sizes, error_within};
+use crate::stream::manifest::BlockRef;
+use crate::stream::name;
 
 /// Store the first `length` bytes of a block. Storing it again does no harm:
 /// the key says what is in it.
@@ -24,7 +24,7 @@ pub fn store(
     key: &str,
     block: &Arc<Block>,
     length: usize,
-    sha256: key::Sha256,
+    sha256: name::Sha256,
 ) -> std::result::Result<(), Failure> {
     let body = Payload::Block(block, length);
     client.run(&mut Put::hashed(key, Kind::Block, body, sha256))
@@ -55,7 +55,7 @@ struct Fetch<'a> {
     have: usize,
     hashed: usize,
     hasher: Sha256,
-    sha256: key::Sha256,
+    sha256: name::Sha256,
 }
 
 impl Fetch<'_> {
@@ -159,7 +159,7 @@ impl Operation for Fetch<'_> {
         // Reading to the end is what gives the connection back. An end that does
         // not come is no fault of the data, which is all there.
         let more = answer.read(&mut [0]).is_ok_and(|n| n > 0);
-        let found: key::Sha256 = self.hasher.finalize_reset().into();
+        let found: name::Sha256 = self.hasher.finalize_reset().into();
         (self.have, self.hashed) = (0, 0);
         if more {
             return Err(self.other_length(None));

@@ -7,13 +7,13 @@
 use std::time::Instant;
 
 use crate::error::{Error, Exit, Result};
-use crate::key::{Keys, Name, UploadId};
-use crate::manifest::{MANIFEST_LIMIT, Manifest, Record};
 use crate::os;
-use crate::record;
 use crate::s3::{
     Client, Condition, Failure, Fault, Get, Glance, Halt, Kind, Put, Sight, Trial, backoff,
 };
+use crate::stream::manifest::{MANIFEST_LIMIT, Manifest, Record};
+use crate::stream::name::{Keys, Name, UploadId};
+use crate::stream::record;
 
 /// How often a manifest that a server took but does not show is sent again.
 const UNSEEN_LIMIT: u32 = 8;
