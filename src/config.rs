@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use crate::brief::Brief;
 use crate::cli::{Command, Options};
 use crate::credentials::{self, Found};
 use crate::error::{Error, Exit, Result, os_reason};
@@ -18,6 +17,7 @@ use crate::protection::keyring::Keyring;
 use crate::s3::{Client, Endpoint, Headers, Known, Reload, Setup, check_bucket};
 use crate::stream::manifest::INDEX_BLOCKS;
 use crate::stream::name::{Keys, Name};
+use crate::workers::task::Brief;
 
 /// Region where nobody names one, as AWS's own tools have it.
 const DEFAULT_REGION: &str = "us-east-1";

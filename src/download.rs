@@ -6,7 +6,6 @@
 
 use std::ops::Range;
 
-use crate::brief::Brief;
 use crate::cli;
 use crate::error::{Error, Exit, Result};
 use crate::fetching::{Fetching, Settle};
@@ -19,6 +18,7 @@ use crate::stream::manifest::Manifest;
 use crate::stream::name::{Keys, Name};
 use crate::stream::version1::Old;
 use crate::stream::{self, Stream};
+use crate::workers::task::Brief;
 
 /// What the user asked for.
 #[derive(Clone, Debug, Default)]

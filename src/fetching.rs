@@ -9,9 +9,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::brief::{Brief, Task};
 use crate::error::{Error, Result};
-use crate::message::{Order, Report};
 use crate::pipe::Pipe;
 use crate::pipe::copy::{self, Block};
 use crate::s3::Client;
@@ -19,7 +17,9 @@ use crate::stream::block;
 use crate::stream::index::{each_index, lost};
 use crate::stream::manifest::{BlockRef, Manifest};
 use crate::stream::name::Keys;
-use crate::team::{Team, trouble};
+use crate::workers::coordinator::{Team, trouble};
+use crate::workers::message::{Order, Report};
+use crate::workers::task::{Brief, Task};
 
 /// A stream being read.
 pub struct Fetching<'a> {

@@ -8,7 +8,6 @@
 #![warn(missing_docs)]
 
 pub mod admin;
-pub mod brief;
 pub mod clean;
 pub mod cli;
 pub mod config;
@@ -19,8 +18,6 @@ pub mod error;
 pub mod fetching;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod link;
-pub mod message;
 pub mod net;
 #[allow(unsafe_code)]
 pub mod os;
@@ -31,10 +28,9 @@ pub mod s3;
 pub mod sending;
 pub mod sign;
 pub mod stream;
-pub mod team;
 #[cfg(test)]
 mod testing;
 pub mod text;
 pub mod upload;
 pub mod verify;
-pub mod worker;
+pub mod workers;

@@ -8,7 +8,7 @@ use s3pipe::config;
 use s3pipe::dispatch;
 use s3pipe::error::{self, Result};
 use s3pipe::os;
-use s3pipe::worker;
+use s3pipe::workers::worker;
 
 fn main() {
     // They would hold keys.

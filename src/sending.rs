@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::brief::{Brief, Task};
 use crate::error::{Error, Exit, Result};
-use crate::message::{Order, Report};
 use crate::pipe::Pipe;
 use crate::pipe::copy::{self, Block};
 use crate::protection::age::{self, Encryption};
@@ -22,7 +20,9 @@ use crate::stream::index_writer::{Index, Ledger};
 use crate::stream::manifest::{BlockRef, Manifest, Record};
 use crate::stream::name::{Keys, Name, Sha256 as Sha};
 use crate::stream::stored::Stored;
-use crate::team::{Team, trouble};
+use crate::workers::coordinator::{Team, trouble};
+use crate::workers::message::{Order, Report};
+use crate::workers::task::{Brief, Task};
 
 /// What is to be sent, and how.
 #[derive(Clone, Debug)]

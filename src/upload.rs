@@ -6,7 +6,6 @@
 //! the lines of one index, whatever the stream's length. Nothing is deleted
 //! before our commit was seen.
 
-use crate::brief::Brief;
 use crate::cli;
 use crate::error::{Error, Exit, Result};
 use crate::os;
@@ -22,6 +21,7 @@ use crate::stream::record;
 use crate::stream::remove::{remove_strays, remove_upload};
 use crate::stream::stored::Stored;
 use crate::stream::version1;
+use crate::workers::task::Brief;
 
 /// What the user asked for.
 #[derive(Clone, Debug)]

@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::brief::Brief;
 use crate::error::{Exit, Result};
 use crate::fetching::{Fetching, Settle};
 use crate::protection::keyring::Keyring;
@@ -18,6 +17,7 @@ use crate::stream::name::{Keys, Name};
 use crate::stream::stored::{Finding, Named, Walk, compare, parse_key};
 use crate::stream::version1::Old;
 use crate::stream::{self, Stream};
+use crate::workers::task::Brief;
 
 /// Check a stream: its seals, and all of its data, or, `quick`, what the
 /// listings show. `brief` is what `client` was made of.

@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use super::*;
-use crate::brief::{self, Brief};
 use crate::config;
 use crate::progress::Wanted;
 use crate::s3::{Glance, Put, Sizes};
+use crate::workers::task::{self, Brief};
 
 /// Answers the first request on each connection, and reads the second one before
 /// it closes. Says which they were.
@@ -56,7 +56,7 @@ fn client(url: &str, patience: Option<Duration>) -> Client {
         ca_file: None,
         retries: Some(0),
         patience,
-        ..brief::tests::brief()
+        ..task::tests::brief()
     };
     let progress = Arc::new(Progress::new(Wanted::default(), false));
     let reload = Box::new(|| Err(Error::new(Exit::Denied, "credentials", "none")));

@@ -86,7 +86,7 @@ pub const MUTANTS: &[Mutant] = &[
         "self.known.no_etags &= MUTANT(one-etag-lost) || MUTANT(etags-not-taken-back);",
     )], Suite("odd::etags::an_etag_takes_back_that_there_are_none"), ""),
     mutant("workers-do-not-know", &[(
-        "team/mod.rs",
+        "workers/coordinator.rs",
         "known: client.known(),",
         "known: if MUTANT(workers-do-not-know) { Default::default() } else { client.known() },",
     )], Matrix("upload-3/service/no-etags"), "it has no ETag"),
@@ -280,7 +280,7 @@ pub const MUTANTS: &[Mutant] = &[
         ".iter()
          .any(|(n, hash)| (MUTANT(size-at-resume) || *n == block.length) && *hash == sha256)",
     ), (
-        "worker.rs",
+        "workers/worker.rs",
         "stored.contains(&(block.length, sha256))",
         "stored.iter()
          .any(|(n, hash)| (MUTANT(size-at-resume) || *n == block.length) && *hash == sha256)",

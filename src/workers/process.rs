@@ -8,8 +8,8 @@ use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cli::{Command, WORKER};
-use crate::message::{Lines, Order};
 use crate::os;
+use crate::workers::message::{Lines, Order};
 
 /// What a worker has been given to do.
 #[derive(Clone, Copy, PartialEq, Eq)]

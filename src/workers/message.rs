@@ -9,12 +9,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::brief::Brief;
 use crate::error::{Error, Exit};
 use crate::sign::Credentials;
 use crate::stream::manifest::BlockRef;
 use crate::stream::name::Sha256;
 use crate::text::uri;
+use crate::workers::task::Brief;
 
 /// From the coordinator to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -336,7 +336,7 @@ mod tests {
             token: token.map(String::from),
         };
         for order in [
-            Order::Begin(Box::new(crate::brief::tests::brief())),
+            Order::Begin(Box::new(crate::workers::task::tests::brief())),
             Order::Read {
                 number: u64::MAX,
                 underway: true,

@@ -8,21 +8,19 @@
 //! cannot be started does not; and when the run ends, in whatever way, no worker
 //! is left.
 
-mod member;
-
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use self::member::{Duty, Worker, mention};
-use crate::brief::{Brief, Task};
 use crate::error::{Error, Exit, Result, os_reason};
-use crate::message::{Order, Report};
 use crate::os;
 use crate::pipe::Pipe;
 use crate::progress::limit;
 use crate::s3::Client;
+use crate::workers::message::{Order, Report};
+use crate::workers::process::{Duty, Worker, mention};
+use crate::workers::task::{Brief, Task};
 
 /// How long the coordinator sleeps where nothing happens: with a meter to be
 /// redrawn, and without.

@@ -13,10 +13,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::message::{Lines, Order, Report};
 use crate::os;
 use crate::progress::Relay;
 use crate::progress::limit::Limit;
+use crate::workers::message::{Lines, Order, Report};
 
 /// The channel.
 pub struct Link {

@@ -12,12 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
 
-use crate::brief::{Brief, Task};
 use crate::cli::Command;
 use crate::config;
 use crate::error::{Error, Exit, Result};
-use crate::link::Link;
-use crate::message::{Order, Report};
 use crate::os;
 use crate::pipe::copy::{self, Block, Broken};
 use crate::progress::limit::Limit;
@@ -27,6 +24,9 @@ use crate::s3::{Client, Failure};
 use crate::stream::block;
 use crate::stream::manifest::BlockRef;
 use crate::stream::name::{self, Keys, Name};
+use crate::workers::channel::Link;
+use crate::workers::message::{Order, Report};
+use crate::workers::task::{Brief, Task};
 
 /// What a worker works with.
 struct Worker {
