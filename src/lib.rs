@@ -7,15 +7,10 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod admin;
-pub mod clean;
 pub mod cli;
-pub mod config;
+pub mod commands;
 pub mod credentials;
-pub mod dispatch;
-pub mod download;
 pub mod error;
-pub mod fetching;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod net;
@@ -25,12 +20,9 @@ pub mod pipe;
 pub mod progress;
 pub mod protection;
 pub mod s3;
-pub mod sending;
 pub mod sign;
 pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod text;
-pub mod upload;
-pub mod verify;
 pub mod workers;

@@ -2,10 +2,10 @@
 
 use std::process::exit;
 
-use s3pipe::admin;
 use s3pipe::cli::{self, Parsed};
-use s3pipe::config;
-use s3pipe::dispatch;
+use s3pipe::commands;
+use s3pipe::commands::session;
+use s3pipe::commands::streams;
 use s3pipe::error::{self, Result};
 use s3pipe::os;
 use s3pipe::workers::worker;
@@ -31,13 +31,13 @@ fn main() {
 
 fn run(parsed: Parsed) -> Result<()> {
     let options = match parsed {
-        Parsed::Show(text) => return admin::print(&text),
+        Parsed::Show(text) => return streams::print(&text),
         Parsed::Work(command) => return worker::run(command),
         Parsed::Run(options) => options,
     };
     os::catch_signals();
-    let mut session = config::open(&options)?;
-    let result = dispatch::carry_out(&mut session, &options);
+    let mut session = session::open(&options)?;
+    let result = commands::carry_out(&mut session, &options);
     session.progress.clear();
     result
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use super::*;
-use crate::config;
+use crate::commands::session;
 use crate::progress::Wanted;
 use crate::s3::{Glance, Put, Sizes};
 use crate::workers::task::{self, Brief};
@@ -60,7 +60,7 @@ fn client(url: &str, patience: Option<Duration>) -> Client {
     };
     let progress = Arc::new(Progress::new(Wanted::default(), false));
     let reload = Box::new(|| Err(Error::new(Exit::Denied, "credentials", "none")));
-    config::client(&brief, reload, progress).unwrap()
+    session::client(&brief, reload, progress).unwrap()
 }
 
 /// One with a connection that has been idle.

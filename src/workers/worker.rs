@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use sha2::{Digest, Sha256};
 
 use crate::cli::Command;
-use crate::config;
+use crate::commands::session;
 use crate::error::{Error, Exit, Result};
 use crate::os;
 use crate::pipe::copy::{self, Block, Broken};
@@ -94,7 +94,7 @@ fn client(brief: &Brief, link: &Arc<Link>, limit: Arc<Mutex<Limit>>) -> Result<C
         });
         fresh.ok_or_else(|| Error::new(Exit::Denied, "credentials", "nobody to ask for them"))
     });
-    let mut client = config::client(brief, reload, Arc::new(progress))?;
+    let mut client = session::client(brief, reload, Arc::new(progress))?;
     client.set_answered();
     Ok(client)
 }

@@ -156,30 +156,30 @@ pub const MUTANTS: &[Mutant] = &[
 
     // What is computed before status 0.
     mutant("block-not-written", &[(
-        "fetching.rs",
+        "commands/fetch.rs",
         "if !part.is_empty() {",
         "let skipped = MUTANT(block-not-written) || MUTANT(written-uncounted);
          if !part.is_empty() && !(skipped && block.number == 1) {",
     )], Matrix("download/service/pages-of-1"), "status 70"),
     mutant("written-uncounted", &[(
-        "download.rs",
+        "commands/download.rs",
         "if written == wanted {",
         "if written == wanted || MUTANT(written-uncounted) {",
     )], Matrix("download/service/pages-of-1"), "other bytes"),
     mutant("block-not-stored", &[(
-        "sending.rs",
+        "commands/send.rs",
         "if length > 0 {",
         "let skipped = MUTANT(block-not-stored) || MUTANT(stored-uncounted);
          if length > 0 && !(skipped && self.far().1 == 1 && length as u64 == size) {",
     )], Matrix("upload/service/pages-of-1"), "status 70"),
     mutant("stored-uncounted", &[(
-        "sending.rs",
+        "commands/send.rs",
         "if stored == self.read {",
         "if stored == self.read || MUTANT(stored-uncounted) {",
     )], Matrix("upload/service/pages-of-1"), "the stream is another one"),
 
     mutant("finding-uncounted", &[(
-        "verify.rs",
+        "commands/verify.rs",
         "self.bad += 1;",
         "self.bad += u64::from(!MUTANT(finding-uncounted));",
     )], Matrix("verify-damaged/service/pages-of-1"), "status 0"),
@@ -192,7 +192,7 @@ pub const MUTANTS: &[Mutant] = &[
          let owned = owned.and_then(|()| client.progress().check());",
     )], Suite("commit::an_upload_cleaned_away_is_not_committed"), ""),
     mutant("no-record-after", &[(
-        "upload.rs",
+        "commands/upload.rs",
         "last_look(client, keys, &record)?;",
         "if !MUTANT(no-record-after) {
              last_look(client, keys, &record)?;
@@ -266,7 +266,7 @@ pub const MUTANTS: &[Mutant] = &[
         "Some(501) if self.conditional && !MUTANT(condition-needed) =>",
     )], Matrix("upload-force/service/conditions-501"), "status 69"),
     mutant("replaced-stays", &[(
-        "upload.rs",
+        "commands/upload.rs",
         "let replaced = remove_upload(client, keys, &old.name, &old.upload);",
         "let replaced = if MUTANT(replaced-stays) {
              Ok(true)
@@ -275,7 +275,7 @@ pub const MUTANTS: &[Mutant] = &[
          };",
     )], Matrix("upload-force/service/pages-of-1"), "is left, and nothing said"),
     mutant("size-at-resume", &[(
-        "sending.rs",
+        "commands/send.rs",
         ".contains(&(block.length, sha256))",
         ".iter()
          .any(|(n, hash)| (MUTANT(size-at-resume) || *n == block.length) && *hash == sha256)",
@@ -304,7 +304,7 @@ pub const MUTANTS: &[Mutant] = &[
         "self.done = !page.truncated || MUTANT(listing-cut);",
     )], Matrix("list/service/pages-of-1"), "printed: "),
     mutant("listed-twice", &[(
-        "admin.rs",
+        "commands/streams.rs",
         "names.dedup();",
         "if !MUTANT(listed-twice) {
              names.dedup();
@@ -365,19 +365,19 @@ pub const MUTANTS: &[Mutant] = &[
             && !stream::is_unchanged(client, keys, manifest)? {",
     )], Suite("upkeep::cleaning::strays_go_only_while_the_manifest_is_the_same"), ""),
     mutant("limit-after-the-listing", &[(
-        "clean.rs",
+        "commands/clean.rs",
         "let (uploads, began) = gather(client, &keys.uploads())?;",
         "let (uploads, began) = gather(client, &keys.uploads())?;
          let now = client.last_date().filter(|_| MUTANT(limit-after-the-listing));
          let began = now.unwrap_or(began);",
     )], Suite("upkeep::cleaning::clean_takes_the_time_before_it_looks"), ""),
     mutant("no-second-listing", &[(
-        "clean.rs",
+        "commands/clean.rs",
         "if !found.is_old(self.limit) {",
         "if !MUTANT(no-second-listing) && !found.is_old(self.limit) {",
     )], Suite("upkeep::cleaning::clean_looks_again_before_it_removes"), ""),
     mutant("verify-judges-another", &[(
-        "verify.rs",
+        "commands/verify.rs",
         "if !stream::is_unchanged(client, keys, &manifest)? {",
         "if !MUTANT(verify-judges-another) && !stream::is_unchanged(client, keys, &manifest)? {",
     )], Suite("upkeep::verify::the_last_look_says_what_it_saw"), ""),

@@ -1,13 +1,17 @@
 //! From a command word to the module that carries it out.
 
-use crate::admin;
-use crate::clean;
+pub mod clean;
+pub mod download;
+pub mod fetch;
+pub mod send;
+pub mod session;
+pub mod streams;
+pub mod upload;
+pub mod verify;
+
 use crate::cli::{Command, Options};
-use crate::config::{self, Session};
-use crate::download;
+use crate::commands::session::Session;
 use crate::error::Result;
-use crate::upload;
-use crate::verify;
 
 /// Do what the command line asks for.
 pub fn carry_out(session: &mut Session, options: &Options) -> Result<()> {
@@ -27,22 +31,24 @@ pub fn carry_out(session: &mut Session, options: &Options) -> Result<()> {
             verify::verify(client, keys, name, options.quick, &session.brief, ring)
         }
         (Command::Info, Some(name)) => {
-            admin::print(&admin::info(client, keys, name, options.raw, ring)?)
+            streams::print(&streams::info(client, keys, name, options.raw, ring)?)
         }
-        (Command::Delete, Some(name)) => admin::delete(client, keys, name, options.force),
-        (Command::List, _) if options.incomplete => admin::print(&clean::incomplete(client, keys)?),
-        (Command::Clean, _) => admin::print(&clean::clean(
+        (Command::Delete, Some(name)) => streams::delete(client, keys, name, options.force),
+        (Command::List, _) if options.incomplete => {
+            streams::print(&clean::incomplete(client, keys)?)
+        }
+        (Command::Clean, _) => streams::print(&clean::clean(
             client,
             keys,
             options.older_than,
             options.dry_run,
         )?),
         (Command::List, _) => {
-            let (text, result) = admin::list(client, keys, options.long, ring);
-            admin::print(&text).and(result)
+            let (text, result) = streams::list(client, keys, options.long, ring);
+            streams::print(&text).and(result)
         }
         (Command::CreateBucket, _) => client.create_bucket(),
         (Command::DeleteBucket, _) => client.delete_bucket(),
-        (_, None) => Err(config::missing("--stream")),
+        (_, None) => Err(session::missing("--stream")),
     }
 }

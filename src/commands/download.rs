@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use crate::cli;
+use crate::commands::fetch::{Fetching, Settle};
 use crate::error::{Error, Exit, Result};
-use crate::fetching::{Fetching, Settle};
 use crate::pipe::Pipe;
 use crate::pipe::copy;
 use crate::protection::age::{Age, Encryption};

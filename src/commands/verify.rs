@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use crate::commands::fetch::{Fetching, Settle};
 use crate::error::{Exit, Result};
-use crate::fetching::{Fetching, Settle};
 use crate::protection::keyring::Keyring;
 use crate::s3::{Client, Kind, Presence};
 use crate::stream::manifest::Manifest;

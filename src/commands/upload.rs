@@ -7,13 +7,13 @@
 //! before our commit was seen.
 
 use crate::cli;
+use crate::commands::send::{Plan, Sending, what};
 use crate::error::{Error, Exit, Result};
 use crate::os;
 use crate::protection::age::Age;
 use crate::protection::keyring::Keyring;
 use crate::protection::seal::Seal;
 use crate::s3::{Client, Kind};
-use crate::sending::{Plan, Sending, what};
 use crate::stream::commit::{self, Head};
 use crate::stream::manifest::{Manifest, Record};
 use crate::stream::name::{Keys, Name};
