@@ -421,5 +421,4 @@ fn time(option: &str, text: &str) -> Result<Duration> {
 }
 
 #[cfg(test)]
-#[path = "cli_tests.rs"]
 mod tests;
