@@ -11,8 +11,6 @@ pub mod cli;
 pub mod commands;
 pub mod credentials;
 pub mod error;
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod net;
 #[allow(unsafe_code)]
 pub mod os;
@@ -22,7 +20,7 @@ pub mod protection;
 pub mod s3;
 pub mod sign;
 pub mod stream;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 pub mod text;
 pub mod workers;

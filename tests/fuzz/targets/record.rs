@@ -1,5 +1,5 @@
-//! See `s3pipe::fuzzing::record`.
+//! See `s3pipe::testing::fuzzing::record`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::fuzzing::record(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::record(data));

@@ -1,6 +1,8 @@
 //! What unit tests have in common: strange input that is the same in every run,
 //! for parsers, and a flow that lets everything pass. Compiled for tests only.
 
+pub mod fuzzing;
+
 use crate::net::socket::Flow;
 
 /// Holds up nothing.
