@@ -2,13 +2,12 @@
 //!
 //! It does two things that ureq's does not. An answer that a server sends
 //! while our body is still going out, and then closes, is read instead of
-//! lost. And blocks pass by ureq's buffers: ureq sees a request or an answer
-//! with an empty body, while the real one goes from its block to the socket or
-//! the other way, uncopied but for what TLS does. It knows nothing of S3, and of HTTP only where a response's head ends and
-//! what its Content-Length is.
+//! lost; and it is told from one that came when the whole body was there. And
+//! blocks pass by ureq's buffers, see [`Bypass`]. It knows nothing of S3, and of
+//! HTTP only what an interim answer looks like.
 
-use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,9 +15,9 @@ use ureq::Error;
 use ureq::config::Config;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
+use crate::net::bypass::{Bypass, Loans, Piece};
 use crate::net::socket::is_closed;
 use crate::net::wire::Wire;
-use crate::pipe::copy::Block;
 
 /// How much is read at once while a head is awaited that will lend its body.
 const HEAD_READ: usize = 8 << 10;
@@ -38,13 +37,8 @@ const STALE: Duration = Duration::from_secs(1);
 /// What the connections and their user share.
 #[derive(Default)]
 pub struct Shared {
-    /// Lend the body of the next answer that allows it.
-    pub lend: AtomicBool,
-    /// The body lent out by the last answer.
-    pub loan: Mutex<Option<Loan>>,
-    /// The body of the next request, and its length: ureq is given an empty
-    /// one in its place.
-    pub payload: Mutex<Option<(Arc<Block>, usize)>>,
+    /// Which bodies go past ureq.
+    pub bypass: Bypass,
     /// The request goes over a connection that has been idle for a while, and
     /// nothing of an answer has come.
     pub stale: AtomicBool,
@@ -89,13 +83,6 @@ impl Shared {
     }
 }
 
-/// No body is lent, or it was read to its end.
-const SETTLED: u8 = 0;
-/// A body is lent: the next bytes on the socket belong to the borrower.
-const LENT: u8 = 1;
-/// A loan was given up half way: the connection cannot be used again.
-const SPOILT: u8 = 2;
-
 /// A connection.
 pub struct Connection {
     wire: Arc<Mutex<Wire>>,
@@ -103,7 +90,7 @@ pub struct Connection {
     buffers: LazyBuffers,
     shared: Arc<Shared>,
     generation: u64,
-    lent: Arc<AtomicU8>,
+    loans: Loans,
     write_failed: bool,
     /// Something came before the last piece of the body was sent; what it is
     /// shows when it is read.
@@ -136,7 +123,7 @@ impl Connection {
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             generation: shared.generation.load(Ordering::Relaxed),
             shared: shared.clone(),
-            lent: Arc::default(),
+            loans: Loans::default(),
             write_failed: false,
             interrupted: false,
             unanswered: false,
@@ -153,30 +140,6 @@ impl Connection {
         self.shared.stale.store(stale, Ordering::Relaxed);
         self.shared.claim();
         hold(&self.wire).begin();
-    }
-
-    /// After the head of an answer whose body may be lent: keep what was read
-    /// of the body for the borrower, and show ureq an answer without a body.
-    /// Returns how much of `input` is the head, or None if ureq is to have all.
-    fn lend_body(&self, input: &mut [u8]) -> Option<usize> {
-        let head_len = find(input, b"\r\n\r\n")? + 4;
-        let (head, body) = input.split_at_mut(head_len);
-        let length = blank_content_length(head)?;
-        // More than there should be: ureq will not use the connection again.
-        if body.len() as u64 > length {
-            return None;
-        }
-        self.lent.store(LENT, Ordering::Relaxed);
-        let loan = Loan {
-            wire: self.wire.clone(),
-            ready: body.to_vec(),
-            taken: 0,
-            left: length,
-            stall: self.shared.stall(),
-            lent: self.lent.clone(),
-        };
-        *self.shared.loan.lock().ok()? = Some(loan);
-        Some(head_len)
     }
 }
 
@@ -195,13 +158,11 @@ impl Transport for Connection {
         let timeout = timeout.for_write();
         let limit = timeout.not_zero().map(|d| *d);
         let mut wire = hold(&self.wire);
-        let output = &self.buffers.output()[..amount];
-        let payload = self.shared.payload.lock().ok().and_then(|mut p| p.take());
-        let pushed = match payload {
-            None => push_body(&mut wire, output, limit),
-            Some((block, length)) => with_length(output, length)
-                .and_then(|head| wire.push(&head, limit))
-                .and_then(|()| push_body(&mut wire, &block.bytes()[..length], limit)),
+        let pushed = match self.shared.bypass.next(amount) {
+            None => push_body(&mut wire, &self.buffers.output()[..amount], true, limit),
+            Some(Piece { block, range, last }) => {
+                push_body(&mut wire, &block.bytes()[range], last, limit)
+            }
         };
         let e = match pushed {
             Ok(interrupted) => {
@@ -228,7 +189,7 @@ impl Transport for Connection {
             .and_then(|d| Instant::now().checked_add(*d));
         let timeout = timeout.for_read();
         let limit = timeout.not_zero().map(|d| *d);
-        let lend = self.shared.lend.load(Ordering::Relaxed);
+        let lend = self.shared.bypass.lends();
         let had = self.buffers.input().len();
         let space = self.buffers.input_append_buf();
         let most = if lend {
@@ -251,11 +212,11 @@ impl Transport for Connection {
         // A head that comes in several reads is not worth the trouble.
         if lend && had == 0 {
             let mut input = space[..n].to_vec();
-            if let Some(head) = self.lend_body(&mut input) {
+            let (bypass, stall) = (&self.shared.bypass, self.shared.stall());
+            if let Some(head) = bypass.lend(&mut input, &self.wire, &self.loans, stall) {
                 self.buffers.input_append_buf()[..head].copy_from_slice(&input[..head]);
                 n = head;
             }
-            self.shared.lend.store(false, Ordering::Relaxed);
         }
         self.buffers.input_appended(n);
         if n > 0 {
@@ -268,60 +229,15 @@ impl Transport for Connection {
 
     fn is_open(&mut self) -> bool {
         let current = self.shared.generation.load(Ordering::Relaxed) == self.generation;
-        match self.lent.load(Ordering::Relaxed) {
-            _ if !current || self.write_failed => false,
-            LENT => true,
-            SETTLED => hold(&self.wire).is_idle(),
-            _ => false,
+        if !current || self.write_failed || self.loans.is_spoilt() {
+            false
+        } else {
+            self.loans.is_out() || hold(&self.wire).is_idle()
         }
     }
 
     fn is_tls(&self) -> bool {
         self.tls
-    }
-}
-
-/// The body of an answer, read from the connection itself.
-pub struct Loan {
-    wire: Arc<Mutex<Wire>>,
-    ready: Vec<u8>,
-    taken: usize,
-    left: u64,
-    stall: Duration,
-    lent: Arc<AtomicU8>,
-}
-
-impl Loan {
-    /// The body's length, before anything was read of it.
-    pub fn length(&self) -> u64 {
-        self.left
-    }
-}
-
-impl Read for Loan {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let want = buf
-            .len()
-            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let n = if self.taken < self.ready.len() {
-            let n = want.min(self.ready.len() - self.taken);
-            buf[..n].copy_from_slice(&self.ready[self.taken..self.taken + n]);
-            self.taken += n;
-            n
-        } else if want > 0 {
-            hold(&self.wire).pull(&mut buf[..want], Some(self.stall), None)?
-        } else {
-            0
-        };
-        self.left -= n as u64;
-        Ok(n)
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        let state = if self.left == 0 { SETTLED } else { SPOILT };
-        self.lent.store(state, Ordering::Relaxed);
     }
 }
 
@@ -333,12 +249,18 @@ fn explained(e: io::Error, timeout: NextTimeout) -> Error {
     }
 }
 
-/// Write a body, or as much of it as ureq gives us at once. True if something
-/// could be read before its last piece was written.
-fn push_body(wire: &mut Wire, body: &[u8], limit: Option<Duration>) -> io::Result<bool> {
-    let (most, last) = body.split_at(body.len().saturating_sub(LAST));
+/// Write a body, or a piece of it. True if, where this is its end, something could
+/// be read before the very last of it was written.
+fn push_body(
+    wire: &mut Wire,
+    bytes: &[u8],
+    end: bool,
+    limit: Option<Duration>,
+) -> io::Result<bool> {
+    let tail = if end { LAST } else { 0 };
+    let (most, last) = bytes.split_at(bytes.len().saturating_sub(tail));
     wire.push(most, limit)?;
-    let interrupted = !most.is_empty() && wire.has_input();
+    let interrupted = end && !most.is_empty() && wire.has_input();
     wire.push(last, limit)?;
     Ok(interrupted)
 }
@@ -347,52 +269,3 @@ fn push_body(wire: &mut Wire, body: &[u8], limit: Option<Duration>) -> io::Resul
 fn is_interim(input: &[u8]) -> bool {
     input.starts_with(b"HTTP/1.1 1") || input.starts_with(b"HTTP/1.0 1")
 }
-
-/// The head of a request whose empty body is replaced by one of this length.
-pub(crate) fn with_length(head: &[u8], length: usize) -> io::Result<Vec<u8>> {
-    const EMPTY: &[u8] = b"\r\ncontent-length: 0\r\n";
-    let at = find(&head.to_ascii_lowercase(), EMPTY)
-        .ok_or_else(|| io::Error::other("a request without a Content-Length"))?;
-    let mut out = head[..at].to_vec();
-    out.extend_from_slice(format!("\r\ncontent-length: {length}\r\n").as_bytes());
-    out.extend_from_slice(&head[at + EMPTY.len()..]);
-    Ok(out)
-}
-
-fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|w| w == what)
-}
-
-/// In the head of a 200 or 206 with a body of known length: overwrite the
-/// Content-Length with zeros, so that no body is expected, and return it.
-pub(crate) fn blank_content_length(head: &mut [u8]) -> Option<u64> {
-    let text = std::str::from_utf8(head).ok()?;
-    let status = text.split(' ').nth(1)?;
-    if !text.starts_with("HTTP/1.1 ") || !matches!(status, "200" | "206") {
-        return None;
-    }
-    let mut found = None;
-    let mut at = 0;
-    for line in text.split("\r\n") {
-        let (name, value) = line.split_once(':').unwrap_or((line, ""));
-        if name.eq_ignore_ascii_case("transfer-encoding") {
-            return None;
-        }
-        if name.eq_ignore_ascii_case("content-length") {
-            let digits = value.trim();
-            let start = at + line.len() - value.trim_start().len();
-            if found.is_some() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-                return None;
-            }
-            found = Some((start..start + digits.len(), digits.parse::<u64>().ok()?));
-        }
-        at += line.len() + 2;
-    }
-    let (place, length) = found?;
-    head[place].fill(b'0');
-    Some(length)
-}
-
-#[cfg(test)]
-#[path = "connection_tests.rs"]
-mod tests;

@@ -5,6 +5,7 @@
 //! answer. Retrying is the caller's business, and so are time limits on the
 //! whole: here only a connection on which no byte moves is given up.
 
+pub mod bypass;
 pub mod connection;
 pub mod dialer;
 pub mod pace;
@@ -21,10 +22,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, Request, Response};
-use ureq::{Agent, AsSendBody, Body, ProxyProtocol, Timeout};
+use ureq::{Agent, AsSendBody, Body, ProxyProtocol, SendBody, Timeout};
 
 use crate::error::Result;
-use crate::net::connection::{Loan, Shared};
+use crate::net::bypass::{Counted, Loan};
+use crate::net::connection::Shared;
 use crate::net::dialer::{Dialer, Names};
 use crate::net::socket::{SharedFlow, is_closed};
 use crate::pipe::copy::Block;
@@ -124,9 +126,9 @@ struct Waits {
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The whole body of the request was sent before a byte of this answer came.
-    /// What the system takes at once (a body of 64 KiB and less, and some of a
-    /// longer one) counts as sent.
+    /// The whole body of the request was sent before a byte of this answer came,
+    /// as far as can be seen: up to its last 4 KiB, and the other end's system
+    /// has acknowledged all of it (see `os::unsent`).
     pub whole: bool,
     headers: HeaderMap,
     body: Incoming,
@@ -201,22 +203,23 @@ impl Http {
     /// again if it was read to its end.
     pub fn send(&mut self, out: &Outgoing) -> std::result::Result<Answer, HttpError> {
         let waits = self.waits(out);
-        self.shared.lend.store(out.large, Ordering::Relaxed);
         self.shared.stale.store(false, Ordering::Relaxed);
         self.shared.early.store(false, Ordering::Relaxed);
         self.shared.set_stall(waits.stall);
+        let block = match out.body {
+            Payload::Block(block, length) => Some((block, length)),
+            _ => None,
+        };
+        self.shared.bypass.begin(block, out.large);
         let response = match out.body {
             Payload::None => self.run(out, (), &waits),
             Payload::Bytes(bytes) => self.run(out, bytes, &waits),
-            Payload::Block(block, length) => {
-                self.set_payload(Some((block.clone(), length)));
-                self.run(out, &[][..], &waits)
+            Payload::Block(_, length) => {
+                let mut counted = Counted(length);
+                self.run(out, SendBody::from_reader(&mut counted), &waits)
             }
         };
-        self.shared.lend.store(false, Ordering::Relaxed);
-        // The connection may not have come to it; the block is wanted back.
-        self.set_payload(None);
-        let loan = self.shared.loan.lock().ok().and_then(|mut l| l.take());
+        let loan = self.shared.bypass.end();
         let response = response.map_err(|e| self.explain(&e, &waits))?;
         self.garbled = 0;
         let (head, body) = response.into_parts();
@@ -229,12 +232,6 @@ impl Http {
                 None => Incoming::Buffered(Box::new(body.into_reader()), self.shared.clone()),
             },
         })
-    }
-
-    fn set_payload(&self, payload: Option<(Arc<Block>, usize)>) {
-        if let Ok(mut slot) = self.shared.payload.lock() {
-            *slot = payload;
-        }
     }
 
     fn waits(&self, out: &Outgoing) -> Waits {
@@ -263,6 +260,9 @@ impl Http {
         let mut request = Request::builder().method(out.method).uri(out.url);
         for (name, value) in out.headers {
             request = request.header(name, value);
+        }
+        if let Payload::Block(_, length) = out.body {
+            request = request.header("content-length", length);
         }
         let request = self
             .agent

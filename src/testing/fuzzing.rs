@@ -9,7 +9,7 @@ use std::{fs, process};
 
 use crate::credentials::{self, Found};
 use crate::error::{Exit, Result};
-use crate::net::connection::{blank_content_length, with_length};
+use crate::net::bypass::blank_content_length;
 use crate::protection::age;
 use crate::protection::seal::{Seal, Signature};
 use crate::s3::xml;
@@ -298,10 +298,6 @@ fn blanked(data: &[u8]) {
     let digits: Vec<u8> = changed().map(|(old, _)| *old).collect();
     assert!(length > 0 || digits.is_empty());
     assert_eq!(blank_content_length(&mut head), Some(0));
-    let request = b"PUT / HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
-    let head = with_length(request, length as usize).expect("a Content-Length");
-    let head = String::from_utf8(head).expect("text");
-    assert!(head.ends_with(&format!("\r\ncontent-length: {length}\r\n\r\n")));
 }
 
 #[cfg(test)]
