@@ -57,6 +57,14 @@ pub struct Combination {
     pub service: Option<&'static Service>,
 }
 
+impl Combination {
+    /// Whether most of it is waiting: for an answer, or for patience to end.
+    pub fn waits(&self) -> bool {
+        let waits = |odd: &Odd| odd.class.silent || odd.times == Times::Always;
+        self.odd.iter().any(waits)
+    }
+}
+
 /// `upload/PUT-block-1#1/page-200/once`: how it is asked for again.
 impl fmt::Display for Combination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
