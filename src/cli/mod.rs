@@ -3,17 +3,14 @@
 //! Pure: looks at nothing but the arguments. Every mistake is a usage error
 //! (64) that names the option.
 
-use std::time::Duration;
-
 use crate::error::{Error, Exit, Result};
-use crate::protection::Protection;
-use crate::s3::Addressing;
-use crate::sign::Version;
-use crate::stream::manifest::BLOCK_SIZES;
-use crate::text::units;
 
+mod options;
 mod table;
 
+pub use options::Options;
+
+use options::options;
 use table::{OPTIONS, Spec, usage};
 
 /// What to do.
@@ -69,81 +66,6 @@ impl Command {
     }
 }
 
-/// A checked command line.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What to do.
-    pub command: Command,
-    /// `-b`, or the bucket of `-s s3://bucket/name`.
-    pub bucket: Option<String>,
-    /// `-s`.
-    pub stream: Option<String>,
-    /// `-k`.
-    pub keyfile: Option<String>,
-    /// `--profile`.
-    pub profile: Option<String>,
-    /// `--region`.
-    pub region: Option<String>,
-    /// `--endpoint`.
-    pub endpoint: Option<String>,
-    /// `--prefix`.
-    pub prefix: Option<String>,
-    /// `--addressing`.
-    pub addressing: Addressing,
-    /// `--blocksize`, in bytes.
-    pub blocksize: Option<u64>,
-    /// `--patience`; None is for ever.
-    pub patience: Option<Duration>,
-    /// `--retry`.
-    pub retries: Option<u32>,
-    /// `--timeout`.
-    pub timeout: Duration,
-    /// `-j`.
-    pub jobs: usize,
-    /// `--limit-rate`, in bytes a second.
-    pub rate: Option<u64>,
-    /// `--force`.
-    pub force: bool,
-    /// `--resume`.
-    pub resume: bool,
-    /// `--offset`, in bytes.
-    pub offset: u64,
-    /// `--length`, in bytes.
-    pub length: Option<u64>,
-    /// `--min-size`, in bytes.
-    pub min_size: u64,
-    /// `--size`, in bytes.
-    pub size: Option<u64>,
-    /// What to encrypt and seal with.
-    pub protection: Protection,
-    /// `--header`, as given.
-    pub headers: Vec<String>,
-    /// `--signature`.
-    pub signature: Version,
-    /// `--ca-file`.
-    pub ca_file: Option<String>,
-    /// `-l`.
-    pub long: bool,
-    /// `--incomplete`.
-    pub incomplete: bool,
-    /// `--raw`.
-    pub raw: bool,
-    /// `--quick`.
-    pub quick: bool,
-    /// `--older-than`.
-    pub older_than: Duration,
-    /// `-n`.
-    pub dry_run: bool,
-    /// `-q`.
-    pub quiet: bool,
-    /// `-v`.
-    pub verbose: bool,
-    /// `--progress`.
-    pub progress: bool,
-    /// The command behind `--`; empty if there is none.
-    pub argv: Vec<String>,
-}
-
 /// What the command line asks for.
 #[derive(Clone, Debug)]
 pub enum Parsed {
@@ -160,10 +82,6 @@ pub const WORKER: &str = "--worker";
 
 /// Options with a value that may be given more than once.
 const REPEATABLE: [&str; 2] = ["header", "encrypt-to"];
-
-/// How many workers there may be.
-const JOBS: std::ops::RangeInclusive<usize> = 1..=64;
-const DEFAULT_JOBS: usize = 4;
 
 /// Read the arguments (without the program's name).
 pub fn parse(args: &[String]) -> Result<Parsed> {
@@ -255,169 +173,6 @@ fn fits(matches: &getopts::Matches, command: Command) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
-    let text = |name: &str| match matches.opt_str(name) {
-        Some(value) if value.is_empty() => Err(bad(&dashes(name), "is empty")),
-        value => Ok(value),
-    };
-    let (mut bucket, mut stream) = (text("bucket")?, text("stream")?);
-    if let Some((b, name)) = stream.as_deref().and_then(split_url).transpose()? {
-        if bucket.as_ref().is_some_and(|other| *other != b) {
-            return Err(bad("--stream", "names another bucket than --bucket"));
-        }
-        (bucket, stream) = (Some(b), Some(name));
-    }
-    if matches.opt_present("keyfile") && matches.opt_present("profile") {
-        return Err(bad("--profile", "not together with --keyfile"));
-    }
-    if matches.opt_present("l") && matches.opt_present("incomplete") {
-        return Err(bad("--incomplete", "not together with -l"));
-    }
-    let min_size = text("min-size")?
-        .map(|t| size("--min-size", &t, 1))
-        .transpose()?;
-    let exact = text("size")?.map(|t| size("--size", &t, 1)).transpose()?;
-    if min_size
-        .zip(exact)
-        .is_some_and(|(least, size)| size < least)
-    {
-        return Err(bad("--size", "is less than --min-size"));
-    }
-    let least_by_default = if exact == Some(0) { 0 } else { 1 };
-    let offset = text("offset")?
-        .map(|t| size("--offset", &t, 1))
-        .transpose()?;
-    let length = text("length")?
-        .map(|t| size("--length", &t, 1))
-        .transpose()?;
-    let older_than = text("older-than")?
-        .map(|t| time("--older-than", &t))
-        .transpose()?;
-    let patience = text("patience")?
-        .map(|t| time("--patience", &t))
-        .transpose()?;
-    let timeout = text("timeout")?
-        .map(|t| time("--timeout", &t))
-        .transpose()?;
-    if timeout == Some(Duration::ZERO) {
-        return Err(bad("--timeout", "must be more than 0"));
-    }
-    let retries = text("retry")?.map(|t| {
-        let count = units::number(&t).and_then(|n| u32::try_from(n).ok());
-        count.ok_or_else(|| bad("--retry", "not a number"))
-    });
-    let jobs = text("jobs")?.map(|t| {
-        let count = units::number(&t).and_then(|n| usize::try_from(n).ok());
-        let count = count.filter(|n| JOBS.contains(n));
-        count.ok_or_else(|| bad("--jobs", "is a number from 1 to 64"))
-    });
-    let rate = text("limit-rate")?.map(|t| {
-        let why = || format!("'{t}' is no rate, such as 500K, 10M or 20Mbit");
-        units::rate(&t).ok_or_else(|| bad("--limit-rate", &why()))
-    });
-    Ok(Options {
-        command,
-        bucket,
-        stream,
-        keyfile: text("keyfile")?,
-        profile: text("profile")?,
-        region: text("region")?,
-        endpoint: text("endpoint")?,
-        prefix: matches.opt_str("prefix"),
-        addressing: match text("addressing")? {
-            None => Addressing::Auto,
-            Some(word) => Addressing::parse(&word)
-                .ok_or_else(|| bad("--addressing", "is auto, path or virtual"))?,
-        },
-        blocksize: text("blocksize")?.map(|t| blocksize(&t)).transpose()?,
-        patience: match patience {
-            None => Some(Duration::from_secs(24 * 3600)),
-            Some(Duration::ZERO) => None,
-            some => some,
-        },
-        retries: retries.transpose()?,
-        timeout: timeout.unwrap_or(Duration::from_secs(60)),
-        jobs: jobs.transpose()?.unwrap_or(DEFAULT_JOBS),
-        rate: rate.transpose()?,
-        force: matches.opt_present("force"),
-        resume: matches.opt_present("resume"),
-        offset: offset.unwrap_or(0),
-        length,
-        min_size: min_size.unwrap_or(least_by_default),
-        size: exact,
-        protection: protection(matches, command)?,
-        headers: matches.opt_strs("header"),
-        signature: match text("signature")? {
-            None => Version::V4,
-            Some(word) => Version::parse(&word).ok_or_else(|| bad("--signature", "is v4 or v2"))?,
-        },
-        ca_file: text("ca-file")?,
-        long: matches.opt_present("l"),
-        incomplete: matches.opt_present("incomplete"),
-        raw: matches.opt_present("raw"),
-        quick: matches.opt_present("quick"),
-        older_than: older_than.unwrap_or(Duration::from_secs(7 * 86_400)),
-        dry_run: matches.opt_present("dry-run"),
-        quiet: matches.opt_present("quiet"),
-        verbose: matches.opt_present("verbose"),
-        progress: matches.opt_present("progress"),
-        argv: Vec::new(),
-    })
-}
-
-fn protection(matches: &getopts::Matches, command: Command) -> Result<Protection> {
-    let text = |name: &str| match matches.opt_str(name) {
-        Some(value) if value.is_empty() => Err(bad(&dashes(name), "is empty")),
-        value => Ok(value),
-    };
-    let checks = ["hmac-keyfile", "allowed-signers", "signer"];
-    let check = checks.iter().find(|name| matches.opt_present(name));
-    if let Some(name) = check
-        && command == List
-        && !matches.opt_present("l")
-    {
-        return Err(bad(&dashes(name), "list looks at no seals without -l"));
-    }
-    Ok(Protection {
-        encrypt_to: matches.opt_strs("encrypt-to"),
-        identity: text("identity")?,
-        hmac_keyfile: text("hmac-keyfile")?,
-        sign_key: text("sign-key")?,
-        allowed_signers: text("allowed-signers")?,
-        signer: text("signer")?,
-    })
-}
-
-/// `s3://bucket/name`; a name that is no such URL is a name.
-fn split_url(stream: &str) -> Option<Result<(String, String)>> {
-    let rest = stream.strip_prefix("s3://")?;
-    Some(match rest.split_once('/') {
-        Some((bucket, name)) if !bucket.is_empty() && !name.is_empty() => {
-            Ok((bucket.to_string(), name.to_string()))
-        }
-        _ => Err(bad("--stream", "a URL is s3://BUCKET/NAME")),
-    })
-}
-
-/// A bare number is kilobytes, as it was in the Java s3pipe.
-fn blocksize(text: &str) -> Result<u64> {
-    let bytes = size("--blocksize", text, 1024)?;
-    match BLOCK_SIZES.contains(&bytes) {
-        true => Ok(bytes),
-        false => Err(bad("--blocksize", "must be from 64K to 1G")),
-    }
-}
-
-fn size(option: &str, text: &str, bare: u64) -> Result<u64> {
-    let why = || format!("'{text}' is no size, such as 512K, 16M or 1G");
-    units::size(text, bare).ok_or_else(|| bad(option, &why()))
-}
-
-fn time(option: &str, text: &str) -> Result<Duration> {
-    let why = || format!("'{text}' is no time, such as 90s, 30m, 24h or 7d");
-    units::time(text).ok_or_else(|| bad(option, &why()))
 }
 
 #[cfg(test)]

@@ -72,9 +72,10 @@ usage: s3pipe [options] upload | download -s NAME [-- command ...]
 pub fn usage() -> String {
     let cell = |spec: &Spec| {
         let Spec(short, long, hint, help, _) = spec;
-        let name = match short.is_empty() {
-            true => format!("--{long}"),
-            false => format!("-{short}"),
+        let name = if short.is_empty() {
+            format!("--{long}")
+        } else {
+            format!("-{short}")
         };
         format!("{:<21}{help}", format!("{name} {hint}"))
     };

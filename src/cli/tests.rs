@@ -1,6 +1,9 @@
 //! Command lines that must work, and those that must not.
 
+use std::time::Duration;
+
 use super::*;
+use crate::sign::Version;
 
 fn run(line: &str) -> Result<Options> {
     let args: Vec<String> = line.split_whitespace().map(String::from).collect();
