@@ -1,7 +1,7 @@
 //! One blocking HTTP/1.1 request at a time, over ureq; knows nothing of S3.
 //!
 //! No redirect is followed, nothing is decompressed, no `Expect` is sent, and
-//! every status is an answer. What can fail is an [`HttpError`]: there was no
+//! every status is an answer. A request fails with [`NoAnswer`] where there was no
 //! answer. Retrying is the caller's business, and so are time limits on the
 //! whole: here only a connection on which no byte moves is given up.
 
@@ -141,7 +141,7 @@ enum Incoming {
 
 /// There was no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpError {
+pub struct NoAnswer {
     /// What happened, for a message.
     pub why: String,
     /// The server's certificate was refused, or what it speaks is no TLS: trying
@@ -152,7 +152,7 @@ pub struct HttpError {
     pub stale: bool,
 }
 
-impl fmt::Display for HttpError {
+impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)
     }
@@ -184,10 +184,9 @@ impl Http {
         let dialer = Dialer {
             shared: shared.clone(),
             flow: settings.flow,
-            tls: match settings.tls || secure {
-                true => Some(trust::tls_config(settings.ca_file)?),
-                false => None,
-            },
+            tls: (settings.tls || secure)
+                .then(|| trust::tls_config(settings.ca_file))
+                .transpose()?,
         };
         Ok(Http {
             agent: Agent::with_parts(config, dialer, names),
@@ -201,7 +200,7 @@ impl Http {
     ///
     /// The previous answer must have been dropped: its connection is taken
     /// again if it was read to its end.
-    pub fn send(&mut self, out: &Outgoing) -> std::result::Result<Answer, HttpError> {
+    pub fn send(&mut self, out: &Outgoing) -> std::result::Result<Answer, NoAnswer> {
         let waits = self.waits(out);
         self.shared.stale.store(false, Ordering::Relaxed);
         self.shared.early.store(false, Ordering::Relaxed);
@@ -282,7 +281,7 @@ impl Http {
 }
 
 impl Http {
-    fn explain(&mut self, e: &ureq::Error, waits: &Waits) -> HttpError {
+    fn explain(&mut self, e: &ureq::Error, waits: &Waits) -> NoAnswer {
         let seconds = |limit: Duration| limit.as_secs_f64().ceil();
         let why = match e {
             ureq::Error::HostNotFound => "host not found".to_string(),
@@ -309,7 +308,7 @@ impl Http {
         let untrusted = matches!(fate, Handshake::Refused) || self.garbled >= GARBLED;
         let closed = matches!(e, ureq::Error::Io(e)
             if is_closed(e) || e.kind() == io::ErrorKind::UnexpectedEof);
-        HttpError {
+        NoAnswer {
             why,
             untrusted,
             stale: closed && self.shared.stale.load(Ordering::Relaxed),

@@ -74,9 +74,10 @@ impl Socket {
         let start = Instant::now();
         let n = patiently(limit, start, flow, || stream.read(&mut space[..most]))?;
         flow.moved(n);
-        match self.pace.bears(n, start.elapsed(), limit) {
-            true => Ok(n),
-            false => Err(too_slow()),
+        if self.pace.bears(n, start.elapsed(), limit) {
+            Ok(n)
+        } else {
+            Err(too_slow())
         }
     }
 

@@ -116,9 +116,10 @@ impl Tls {
             return Ok(Step::Done(count));
         }
         while self.state == State::Open {
-            let kind = match self.tls.is_handshaking() {
-                true => io::ErrorKind::Other,
-                false => io::ErrorKind::InvalidData,
+            let kind = if self.tls.is_handshaking() {
+                io::ErrorKind::Other
+            } else {
+                io::ErrorKind::InvalidData
             };
             let records = &mut self.incoming[self.start..self.end];
             let UnbufferedStatus { mut discard, state } = self.tls.process_tls_records(records);

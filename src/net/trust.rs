@@ -29,9 +29,12 @@ const CA_DIRECTORY: &str = "/etc/ssl/certs";
 pub fn tls_config(ca_file: Option<&str>) -> Result<Arc<ClientConfig>> {
     let roots = match ca_file {
         Some(path) => authorities_in(path)
-            .and_then(|found| match found.is_empty() {
-                true => Err(io::Error::other("no certificate in it")),
-                false => Ok(found),
+            .and_then(|found| {
+                if found.is_empty() {
+                    Err(io::Error::other("no certificate in it"))
+                } else {
+                    Ok(found)
+                }
             })
             .map_err(|e| Error::new(Exit::Config, path, os_reason(&e)))?,
         None => system_authorities().ok_or_else(|| {

@@ -173,12 +173,13 @@ impl Client {
         };
         setup.http.send(&out).map_err(|e| {
             let why = format!("{}: {}", target.host, e.why);
-            match e.stale {
-                true => Fault::Stale { why },
-                false => Fault::Broken {
+            if e.stale {
+                Fault::Stale { why }
+            } else {
+                Fault::Broken {
                     why,
                     untrusted: e.untrusted,
-                },
+                }
             }
         })
     }

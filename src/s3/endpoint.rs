@@ -140,9 +140,10 @@ impl Endpoint {
             Addressing::Auto => self.is_amazon() && fits_host(bucket),
         };
         let host = self.host(region);
-        let (host, mut path) = match virtual_host {
-            true => (format!("{bucket}.{host}"), format!("{}/", self.base)),
-            false => (host, format!("{}/{}", self.base, uri::encode(bucket))),
+        let (host, mut path) = if virtual_host {
+            (format!("{bucket}.{host}"), format!("{}/", self.base))
+        } else {
+            (host, format!("{}/{}", self.base, uri::encode(bucket)))
         };
         if let Some(key) = key {
             if !virtual_host {
@@ -191,13 +192,14 @@ pub fn check_bucket(name: &str) -> Result<()> {
         && name.bytes().all(plain)
         && !name.starts_with('.')
         && !name.starts_with('-');
-    match fine {
-        true => Ok(()),
-        false => Err(Error::new(
+    if fine {
+        Ok(())
+    } else {
+        Err(Error::new(
             Exit::Usage,
             format!("bucket '{name}'"),
             "a bucket's name has letters, digits, dots, hyphens and underscores only",
-        )),
+        ))
     }
 }
 

@@ -267,10 +267,10 @@ fn meaning(code: &str) -> &'static str {
 /// Decide. `region` is the one signed for, `now` the time that was signed.
 pub fn judge(fault: &Fault, region: &str, now: Utc) -> Verdict {
     match fault {
-        Fault::Broken { untrusted, .. } => match untrusted {
-            true => Verdict::Final(Exit::Unavailable),
-            false => Verdict::Again,
-        },
+        Fault::Broken {
+            untrusted: true, ..
+        } => Verdict::Final(Exit::Unavailable),
+        Fault::Broken { .. } => Verdict::Again,
         Fault::Stale { .. } => Verdict::Reconnect,
         Fault::Foreign { .. } | Fault::Wrong { .. } => Verdict::Again,
         Fault::Fatal(e) => Verdict::Final(e.exit()),

@@ -83,9 +83,12 @@ pub fn page(body: &[u8], prefix: &str) -> Option<Page> {
         return None;
     }
     let encoded = value(root, "EncodingType") == Some("url");
-    let decode = |key: &str| match encoded {
-        true => decode(key, prefix),
-        false => Some(key.to_string()),
+    let decode = |key: &str| {
+        if encoded {
+            decode(key, prefix)
+        } else {
+            Some(key.to_string())
+        }
     };
     let mut page = Page {
         truncated: value(root, "IsTruncated").is_some_and(|v| v.trim() == "true"),
