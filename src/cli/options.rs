@@ -97,9 +97,9 @@ pub struct Options {
 }
 
 /// What was given, asked for option by option.
-struct Given<'a>(&'a getopts::Matches);
+struct Values<'a>(&'a getopts::Matches);
 
-impl Given<'_> {
+impl Values<'_> {
     fn flag(&self, name: &str) -> bool {
         self.0.opt_present(name)
     }
@@ -143,7 +143,7 @@ impl Given<'_> {
 
 /// Everything that was given to this command.
 pub fn options(matches: &getopts::Matches, command: Command) -> Result<Options> {
-    let given = Given(matches);
+    let given = Values(matches);
     let (bucket, stream) = bucket_and_stream(&given)?;
     if given.flag("keyfile") && given.flag("profile") {
         return Err(bad("--profile", "not together with --keyfile"));
@@ -203,7 +203,7 @@ pub fn options(matches: &getopts::Matches, command: Command) -> Result<Options> 
 }
 
 /// A stream's URL names the bucket as well.
-fn bucket_and_stream(given: &Given) -> Result<(Option<String>, Option<String>)> {
+fn bucket_and_stream(given: &Values) -> Result<(Option<String>, Option<String>)> {
     let (bucket, stream) = (given.text("bucket")?, given.text("stream")?);
     let Some(url) = stream.as_deref().and_then(split_url) else {
         return Ok((bucket, stream));
@@ -215,7 +215,7 @@ fn bucket_and_stream(given: &Given) -> Result<(Option<String>, Option<String>)> 
     }
 }
 
-fn patience(given: &Given) -> Result<Option<Duration>> {
+fn patience(given: &Values) -> Result<Option<Duration>> {
     Ok(match given.time("patience")? {
         None => Some(PATIENCE),
         Some(Duration::ZERO) => None,
@@ -223,14 +223,14 @@ fn patience(given: &Given) -> Result<Option<Duration>> {
     })
 }
 
-fn timeout(given: &Given) -> Result<Duration> {
+fn timeout(given: &Values) -> Result<Duration> {
     match given.time("timeout")? {
         Some(Duration::ZERO) => Err(bad("--timeout", "must be more than 0")),
         time => Ok(time.unwrap_or(TIMEOUT)),
     }
 }
 
-fn jobs(given: &Given) -> Result<usize> {
+fn jobs(given: &Values) -> Result<usize> {
     let why = "is a number from 1 to 64";
     match given.number("jobs", why)? {
         Some(jobs) if !JOBS.contains(&jobs) => Err(bad("--jobs", why)),
@@ -239,7 +239,7 @@ fn jobs(given: &Given) -> Result<usize> {
 }
 
 /// A bare number is kilobytes, as it was in the Java s3pipe.
-fn blocksize(given: &Given) -> Result<Option<u64>> {
+fn blocksize(given: &Values) -> Result<Option<u64>> {
     match given.size("blocksize", 1024)? {
         Some(bytes) if !BLOCK_SIZES.contains(&bytes) => {
             Err(bad("--blocksize", "must be from 64K to 1G"))
@@ -248,7 +248,7 @@ fn blocksize(given: &Given) -> Result<Option<u64>> {
     }
 }
 
-fn protection(given: &Given, command: Command) -> Result<Protection> {
+fn protection(given: &Values, command: Command) -> Result<Protection> {
     let checks = ["hmac-keyfile", "allowed-signers", "signer"];
     let check = checks.iter().find(|name| given.flag(name));
     if let Some(name) = check

@@ -16,7 +16,7 @@ use super::key_json::{Answer, LIMIT};
 use super::nearby::{Nearby, Origin, Reply, flow, origin};
 use super::{Found, Search, read, stopped};
 use crate::error::{Error, Exit, Result};
-use crate::net::{Http, Outgoing, Payload, Settings};
+use crate::net::{Http, HttpRequest, Payload, Settings};
 use crate::os;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -170,7 +170,7 @@ fn over_tls<'a>(
     let mut headers = vec![("accept".to_string(), "application/json".to_string())];
     headers.extend(token.map(|t| ("authorization".to_string(), t.to_string())));
     Ok(Box::new(move || {
-        let outgoing = Outgoing {
+        let outgoing = HttpRequest {
             method: "GET",
             url,
             headers: &headers,

@@ -93,7 +93,7 @@ impl Payload<'_> {
 }
 
 /// A request: everything is sent as it is given.
-pub struct Outgoing<'a> {
+pub struct HttpRequest<'a> {
     /// `GET`, `PUT`, …
     pub method: &'a str,
     /// The absolute URL, encoded.
@@ -200,7 +200,7 @@ impl Http {
     ///
     /// The previous answer must have been dropped: its connection is taken
     /// again if it was read to its end.
-    pub fn send(&mut self, out: &Outgoing) -> std::result::Result<Answer, NoAnswer> {
+    pub fn send(&mut self, out: &HttpRequest) -> std::result::Result<Answer, NoAnswer> {
         let waits = self.waits(out);
         self.shared.stale.store(false, Ordering::Relaxed);
         self.shared.early.store(false, Ordering::Relaxed);
@@ -233,7 +233,7 @@ impl Http {
         })
     }
 
-    fn waits(&self, out: &Outgoing) -> Waits {
+    fn waits(&self, out: &HttpRequest) -> Waits {
         let within = |own: Duration| match out.patience {
             Some(left) => own.min(left.max(LEAST)),
             None => own,
@@ -252,7 +252,7 @@ impl Http {
 
     fn run(
         &self,
-        out: &Outgoing,
+        out: &HttpRequest,
         body: impl AsSendBody,
         waits: &Waits,
     ) -> std::result::Result<Response<Body>, ureq::Error> {

@@ -22,8 +22,8 @@ fn client(tls: bool) -> Http {
     .unwrap()
 }
 
-fn get(url: &str) -> Outgoing<'_> {
-    Outgoing {
+fn get(url: &str) -> HttpRequest<'_> {
+    HttpRequest {
         method: "GET",
         url,
         headers: &[],
@@ -82,15 +82,15 @@ const LARGE: usize = 64 << 20;
 
 const DONE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
+trait Duplex: Read + Write {}
+impl<T: Read + Write> Duplex for T {}
 
-fn read(stream: &mut dyn Stream, bytes: usize) {
+fn read(stream: &mut dyn Duplex, bytes: usize) {
     let read = io::copy(&mut stream.take(bytes as u64), &mut io::sink());
     assert_eq!(read.unwrap(), bytes as u64);
 }
 
-fn read_head(stream: &mut dyn Stream) {
+fn read_head(stream: &mut dyn Duplex) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -101,7 +101,7 @@ fn read_head(stream: &mut dyn Stream) {
 
 /// The answer to a PUT of so many bytes, of which the server gets the body to
 /// read; with TLS or without.
-fn put(length: usize, tls: bool, serve: impl FnOnce(&mut dyn Stream) + Send + 'static) -> Answer {
+fn put(length: usize, tls: bool, serve: impl FnOnce(&mut dyn Duplex) + Send + 'static) -> Answer {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let scheme = if tls { "https" } else { "http" };
     let url = format!("{scheme}://{}/", listener.local_addr().unwrap());
@@ -110,7 +110,7 @@ fn put(length: usize, tls: bool, serve: impl FnOnce(&mut dyn Stream) + Send + 's
         let mut plain = listener.accept().unwrap().0;
         let mut session = rustls::ServerConnection::new(config).unwrap();
         let mut secure;
-        let stream: &mut dyn Stream = match tls {
+        let stream: &mut dyn Duplex = match tls {
             true => {
                 secure = rustls::Stream::new(&mut session, &mut plain);
                 &mut secure
@@ -122,7 +122,7 @@ fn put(length: usize, tls: bool, serve: impl FnOnce(&mut dyn Stream) + Send + 's
         let _ = stream.flush();
     });
     let block = Arc::new(Block::new(length));
-    let answer = client(tls).send(&Outgoing {
+    let answer = client(tls).send(&HttpRequest {
         method: "PUT",
         body: Payload::Block(&block, length),
         ..get(&url)
@@ -188,7 +188,7 @@ fn a_break_in_the_midst_of_a_body_is_no_sign_of_idleness() {
     let mut http = client(false);
     assert_eq!(http.send(&get(&url)).unwrap().status, 200);
     let body = vec![0; LARGE];
-    let broken = http.send(&Outgoing {
+    let broken = http.send(&HttpRequest {
         method: "PUT",
         body: Payload::Bytes(&body),
         ..get(&url)
@@ -212,7 +212,7 @@ fn impatient(scheme: &str, said: &'static [u8], length: usize) -> String {
     });
     let block = Arc::new(Block::new(length));
     let mut http = client(scheme == "https");
-    let answer = http.send(&Outgoing {
+    let answer = http.send(&HttpRequest {
         method: if length > 0 { "PUT" } else { "GET" },
         body: match length {
             0 => Payload::None,

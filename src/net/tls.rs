@@ -36,13 +36,13 @@ pub struct Tls {
     incoming: Box<[u8]>,
     start: usize,
     end: usize,
-    outgoing: Outgoing,
+    outgoing: Records,
     rest: Rest,
-    state: State,
+    phase: Phase,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Phase {
     Open,
     /// The other end has said that it will send no more.
     Closed,
@@ -51,7 +51,7 @@ enum State {
 }
 
 /// Records that are to be sent.
-struct Outgoing {
+struct Records {
     space: Box<[u8]>,
     length: usize,
 }
@@ -96,12 +96,12 @@ impl Tls {
             incoming: vec![0; RECEIVE].into(),
             start: 0,
             end: 0,
-            outgoing: Outgoing {
+            outgoing: Records {
                 space: outgoing.into(),
                 length: 0,
             },
             rest: Rest::default(),
-            state: State::Open,
+            phase: Phase::Open,
         })
     }
 
@@ -115,7 +115,7 @@ impl Tls {
         {
             return Ok(Step::Done(count));
         }
-        while self.state == State::Open {
+        while self.phase == Phase::Open {
             let kind = if self.tls.is_handshaking() {
                 io::ErrorKind::Other
             } else {
@@ -137,17 +137,17 @@ impl Tls {
             self.start += discard;
             match step {
                 Ok(None) => {}
-                Ok(Some(Step::Closed)) => self.state = State::Closed,
+                Ok(Some(Step::Closed)) => self.phase = Phase::Closed,
                 Ok(Some(step)) => return Ok(step),
                 Err(e) => {
-                    self.state = State::Failed;
+                    self.phase = Phase::Failed;
                     self.encode_alert();
                     return Err(e);
                 }
             }
         }
-        match self.state {
-            State::Failed => Err(io::ErrorKind::ConnectionAborted.into()),
+        match self.phase {
+            Phase::Failed => Err(io::ErrorKind::ConnectionAborted.into()),
             _ => Ok(Step::Closed),
         }
     }
@@ -188,7 +188,7 @@ impl Tls {
 
     /// Whether nothing was received that is still to be read.
     pub fn is_idle(&self) -> bool {
-        self.state == State::Open && self.start == self.end && self.rest.plain.is_empty()
+        self.phase == Phase::Open && self.start == self.end && self.rest.plain.is_empty()
     }
 }
 
@@ -196,7 +196,7 @@ impl Tls {
 fn advance(
     state: ConnectionState<ClientConnectionData>,
     want: &mut Want,
-    outgoing: &mut Outgoing,
+    outgoing: &mut Records,
     rest: &mut Rest,
     discard: &mut usize,
 ) -> io::Result<Option<Step>> {
@@ -240,7 +240,7 @@ fn advance(
     }
 }
 
-impl Outgoing {
+impl Records {
     fn room(&mut self) -> &mut [u8] {
         &mut self.space[self.length..]
     }

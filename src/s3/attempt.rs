@@ -18,7 +18,7 @@ use super::fault::{Fault, Refusal, Verdict, judge};
 use super::headers::LOCK;
 use super::ops::Glance;
 use crate::error::Exit;
-use crate::net::{Answer, Outgoing, Payload};
+use crate::net::{Answer, HttpRequest, Payload};
 use crate::sign::{self, Version};
 use crate::text::time::Utc;
 use crate::text::uri;
@@ -163,7 +163,7 @@ impl Client {
         );
         headers.extend(signature);
         headers.push(("host".into(), target.host.clone()));
-        let out = Outgoing {
+        let out = HttpRequest {
             method: call.method,
             url: &target.url,
             headers: &headers,

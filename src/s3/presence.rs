@@ -24,9 +24,9 @@ pub enum Presence {
 }
 
 /// HeadObject of an object that must be so long, if that is known.
-struct Look<'a>(&'a str, Kind, Option<u64>);
+struct HeadOfLength<'a>(&'a str, Kind, Option<u64>);
 
-impl Operation for Look<'_> {
+impl Operation for HeadOfLength<'_> {
     type Out = ();
 
     fn call(&self) -> Call<'_> {
@@ -88,10 +88,10 @@ fn total(range: &str) -> Option<u64> {
 }
 
 impl Client {
-    /// Look whether this object is there, and so long, if that is known. It is not
+    /// HeadOfLength whether this object is there, and so long, if that is known. It is not
     /// read.
     pub fn see(&mut self, key: &str, kind: Kind, length: Option<u64>) -> Result<Presence> {
-        match self.run(&mut Look(key, kind, length)) {
+        match self.run(&mut HeadOfLength(key, kind, length)) {
             Ok(()) => return Ok(Presence::Whole),
             Err(f) if f.no_such_key() => {}
             // Not what every service knows.
