@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::os::Block;
 use crate::pipe::Pipe;
-use crate::pipe::copy::{self, Block};
+use crate::pipe::copy;
 use crate::s3::Client;
 use crate::stream::block;
 use crate::stream::index::{each_index, lost};

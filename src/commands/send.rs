@@ -11,8 +11,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Exit, Result};
+use crate::os::Block;
 use crate::pipe::Pipe;
-use crate::pipe::copy::{self, Block};
+use crate::pipe::copy;
 use crate::protection::age::{self, Encryption};
 use crate::s3::{Client, Kind};
 use crate::stream::block;

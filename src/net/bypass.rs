@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::net::wire::Wire;
-use crate::pipe::copy::Block;
+use crate::os::Block;
 
 /// What the client and its connections agree on for one request.
 #[derive(Default)]

@@ -29,7 +29,7 @@ use crate::net::bypass::{Counted, Loan};
 use crate::net::connection::Shared;
 use crate::net::dialer::{Dialer, Names};
 use crate::net::socket::{SharedFlow, is_closed};
-use crate::pipe::copy::Block;
+use crate::os::Block;
 
 /// Large writes, since a block goes out in one piece.
 const OUTPUT_BUFFER: usize = 1 << 20;

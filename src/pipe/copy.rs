@@ -1,8 +1,6 @@
-//! One block of memory, filling it from a stream, and writing it to one.
+//! Filling a block from a stream, and writing it to one.
 //!
-//! A block is reused for the whole run; its pages are touched only as far as
-//! data reaches, so a short stream costs little memory. Reading never takes a
-//! byte more than the block holds.
+//! Reading never takes a byte more than the block holds.
 
 use std::io::{self, Read, Write};
 
@@ -11,40 +9,6 @@ use crate::error::Error;
 /// Bytes that are gathered before they are hashed: few enough to be in the
 /// processor's cache still, and enough not to switch between the two often.
 pub const PIECE: usize = 1 << 20;
-
-const PAGE: usize = 4096;
-
-/// A page-aligned buffer: copies between kernel and user run at less than half
-/// their speed on some processors when the buffer starts inside a page.
-pub struct Block {
-    memory: Vec<u8>,
-    start: usize,
-    size: usize,
-}
-
-impl Block {
-    /// A block of `size` bytes.
-    pub fn new(size: usize) -> Block {
-        // Zeroed memory of this size comes from the system untouched.
-        let memory = vec![0; size + PAGE];
-        let start = memory.as_ptr().align_offset(PAGE).min(PAGE);
-        Block {
-            memory,
-            start,
-            size,
-        }
-    }
-
-    /// All of it.
-    pub fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.size]
-    }
-
-    /// All of it, to be filled.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.size]
-    }
-}
 
 /// Why a transfer between a block and a stream ended early.
 #[derive(Debug)]
@@ -118,6 +82,7 @@ pub fn spill(
 mod tests {
     use super::*;
     use crate::error::Exit;
+    use crate::os::Block;
 
     struct Drip(Vec<u8>, usize);
 
@@ -166,12 +131,5 @@ mod tests {
         let result = spill(&mut out, &[7; 3 * PIECE], &mut written, stop);
         assert!(matches!(result, Err(Broken::Stopped(_))));
         assert!(written == PIECE as u64 && out.len() == PIECE);
-    }
-
-    #[test]
-    fn blocks_start_on_a_page() {
-        let block = Block::new(65536);
-        assert_eq!(block.bytes().as_ptr() as usize % PAGE, 0);
-        assert_eq!(block.bytes().len(), 65536);
     }
 }

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Exit;
 use crate::net::{Answer, Payload};
-use crate::pipe::copy::{Block, PIECE};
+use crate::os::Block;
+use crate::pipe::copy::PIECE;
 use crate::s3::{Call, Client, Failure, Fault, Kind, Operation, Put, Refusal, Sizes, error_within};
 use crate::stream::manifest::BlockRef;
 use crate::stream::name;
