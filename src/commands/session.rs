@@ -59,8 +59,6 @@ fn env(name: &str) -> Option<String> {
 
 /// Gather everything and set up the client. Nothing is sent.
 pub fn open(options: &Options) -> Result<Session> {
-    let headers = Headers::new(&options.headers)?;
-    let index_blocks = index_blocks()?;
     let transfer = matches!(
         options.command,
         Command::Upload | Command::Download | Command::Verify
@@ -72,6 +70,8 @@ pub fn open(options: &Options) -> Result<Session> {
         rate: options.rate,
     };
     let progress = Arc::new(Progress::new(wanted, transfer));
+    let headers = Headers::new(&options.headers, |text| progress.warn(text))?;
+    let index_blocks = index_blocks()?;
     let profile = options.profile.clone();
     // An option outweighs a variable, whatever the two are about.
     let configured = || env("S3PIPE_KEYFILE").filter(|_| profile.is_none());

@@ -14,10 +14,10 @@
 
 use super::key_json::{Answer, LIMIT};
 use super::nearby::{Nearby, Origin, Reply, flow, origin};
-use super::{Found, Search, read, stopped};
+use super::{Found, Search, decode, stopped};
 use crate::error::{Error, Exit, Result};
 use crate::net::{Http, HttpRequest, Payload, Settings};
-use crate::os;
+use crate::os::{self, files};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -99,8 +99,8 @@ fn refuse(variable: &str, why: &str) -> Error {
 /// since EKS rewrites it, else from the variable.
 fn token(search: &Search) -> Result<Option<String>> {
     let (place, token) = match (search.get(TOKEN_FILE), search.get(TOKEN)) {
-        (Some(path), _) => match read(&path, LIMIT as u64)? {
-            Some(contents) => (path, contents.text),
+        (Some(path), _) => match files::read_if_there(&path, LIMIT as u64)? {
+            Some(contents) => (path, decode(&contents.bytes)),
             None => return Err(refuse(&path, "no such file")),
         },
         (None, Some(token)) => (TOKEN.to_string(), token),

@@ -6,8 +6,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::{BLANKS, Contents, Entry, Found, Search, assemble, malformed, read};
+use super::{BLANKS, Entry, Found, Search, assemble, decode, malformed};
 use crate::error::{Error, Exit, Result};
+use crate::os::files::{self, Contents};
 use crate::protection::{self, Protection};
 use crate::sign::Credentials;
 use std::str::Chars;
@@ -34,14 +35,14 @@ pub(super) fn default(search: &mut Search) -> Result<Option<Found>> {
 }
 
 fn load(path: &str) -> Result<Option<Found>> {
-    match read(path, LIMIT)? {
+    match files::read_if_there(path, LIMIT)? {
         Some(contents) => interpret(path, &contents).map(Some),
         None => Ok(None),
     }
 }
 
 fn interpret(path: &str, contents: &Contents) -> Result<Found> {
-    let entries = parse(path, &contents.text)?;
+    let entries = parse(path, &decode(&contents.bytes))?;
     let unknown = |e: &&Entry| {
         let key = e.key.to_ascii_lowercase();
         key.starts_with("aws.") && !NAMES.contains(&e.key.as_str())
@@ -84,7 +85,7 @@ fn interpret(path: &str, contents: &Contents) -> Result<Found> {
             signer: get("signer")?,
         },
         fixed: !contents.regular,
-        warning: contents.warning.clone(),
+        warning: contents.exposed.clone(),
         ..Found::new(
             assemble(path, NAMES, credentials)?,
             format!("key file {path}"),
@@ -200,7 +201,6 @@ fn hex4(chars: &mut Chars) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::decode;
     use super::super::testing::Dir;
     use super::*;
     use crate::testing::Random;

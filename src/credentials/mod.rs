@@ -31,16 +31,13 @@ mod process;
 mod profile;
 mod shell_words;
 
-use crate::error::{Error, Exit, Result, os_reason};
+use crate::error::{Error, Exit, Result};
 use crate::os;
 use crate::protection::Protection;
 use crate::sign::Credentials;
 use crate::text::time::Utc;
 use profile::Files;
 use std::cell::OnceCell;
-use std::fs;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
 
 /// The key file of the whole machine, read where a user has none.
 const SYSTEM_KEYFILE: &str = "/usr/local/etc/s3pipe.properties";
@@ -302,52 +299,7 @@ fn malformed(path: &str, line: usize, why: impl std::fmt::Display) -> Error {
     Error::new(Exit::Config, format!("{path}:{line}"), why)
 }
 
-/// What to tell the user of a file that holds a secret, if others can read it.
-/// A pipe, a terminal and the like are nobody's to read.
-pub fn exposed(path: &str, about: &fs::Metadata) -> Option<String> {
-    let mode = about.permissions().mode() & 0o7777;
-    (about.is_file() && mode & 0o044 != 0)
-        .then(|| format!("{path}: others can read it (mode {mode:04o}): chmod 600 {path}"))
-}
-
-/// What was in a file, and who else can read it.
-struct Contents {
-    /// The text, with LF alone at the end of lines.
-    text: String,
-    /// False for a pipe, a terminal and the like.
-    regular: bool,
-    /// What to tell the user if others can read it.
-    warning: Option<String>,
-}
-
-/// Reads a file of at most `limit` bytes; none if it does not exist. A pipe
-/// will do, and is read to its end.
-fn read(path: &str, limit: u64) -> Result<Option<Contents>> {
-    let failed = |e: std::io::Error| Error::new(Exit::Config, path, os_reason(&e));
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(e) => return Err(failed(e)),
-    };
-    let about = file.metadata().map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > limit {
-        let why = format!("larger than {} KiB", limit / 1024);
-        return Err(Error::new(Exit::Config, path, why));
-    }
-    Ok(Some(Contents {
-        text: decode(&bytes),
-        regular: about.is_file(),
-        warning: exposed(path, &about),
-    }))
-}
-
-/// Bytes as text: UTF-8, else ISO 8859-1, which Java took them for. CR and
+/// What a file says, as text: UTF-8, else ISO 8859-1, which Java took them for. CR and
 /// CRLF end a line as LF does, so only LF is left.
 fn decode(bytes: &[u8]) -> String {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);

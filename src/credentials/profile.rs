@@ -13,8 +13,9 @@
 #![forbid(unsafe_code)]
 
 use super::ini::{self, Section};
-use super::{BLANKS, Contents, Entry, Found, Search, assemble, half, left_to_aws, process, read};
+use super::{BLANKS, Entry, Found, Search, assemble, decode, half, left_to_aws, process};
 use crate::error::{Error, Exit, Result};
+use crate::os::files::{self, Contents};
 use crate::sign::Credentials;
 use std::fs;
 use std::io::ErrorKind;
@@ -141,12 +142,13 @@ impl File {
             None => search.at_home(default),
         };
         let Some(path) = path else { return Ok(None) };
-        let contents = match is_out_of_reach(&path) {
-            true => None,
-            false => read(&path, LIMIT)?,
+        let contents = if is_out_of_reach(&path) {
+            None
+        } else {
+            files::read_if_there(&path, LIMIT)?
         };
-        let text = contents.as_ref().map_or("", |c| &c.text);
-        let sections = ini::parse(&path, text)?;
+        let bytes = contents.as_ref().map_or(&[][..], |c| &c.bytes);
+        let sections = ini::parse(&path, &decode(bytes))?;
         Ok(Some(File {
             path,
             contents,
@@ -293,7 +295,7 @@ impl Profile<'_> {
         let contents = part.file.contents.as_ref();
         Ok(Some(Found {
             fixed: contents.is_some_and(|c| !c.regular),
-            warning: contents.and_then(|c| c.warning.clone()),
+            warning: contents.and_then(|c| c.exposed.clone()),
             aws: true,
             ..Found::new(credentials, format!("profile {} in {path}", self.name))
         }))

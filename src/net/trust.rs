@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::error::{Error, Exit, Result, os_reason};
+use crate::error::{Error, Exit, Result};
+use crate::os::files;
 
 /// Where systems keep the certificates that they trust, in one file.
 const CA_FILES: [&str; 5] = [
@@ -24,19 +24,21 @@ const CA_FILES: [&str; 5] = [
 /// Where they keep them one by one.
 const CA_DIRECTORY: &str = "/etc/ssl/certs";
 
+/// No file of certificates is larger, in bytes: the bundles of systems have less
+/// than one MiB.
+const PEM_LIMIT: u64 = 16 << 20;
+
 /// What TLS clients need to know: to trust the certificates in this file, or
 /// the system's. 78 if they cannot be loaded.
 pub fn tls_config(ca_file: Option<&str>) -> Result<Arc<ClientConfig>> {
     let roots = match ca_file {
-        Some(path) => authorities_in(path)
-            .and_then(|found| {
-                if found.is_empty() {
-                    Err(io::Error::other("no certificate in it"))
-                } else {
-                    Ok(found)
-                }
-            })
-            .map_err(|e| Error::new(Exit::Config, path, os_reason(&e)))?,
+        Some(path) => {
+            let found = authorities_in(path)?;
+            if found.is_empty() {
+                return Err(Error::new(Exit::Config, path, "no certificate in it"));
+            }
+            found
+        }
         None => system_authorities().ok_or_else(|| {
             let why = "no trusted certificates found on this system; name a PEM file";
             Error::new(Exit::Config, "--ca-file", why)
@@ -50,9 +52,9 @@ pub fn tls_config(ca_file: Option<&str>) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-/// Those of a PEM file that can be read.
-fn authorities_in(path: impl AsRef<Path>) -> io::Result<RootCertStore> {
-    let pem = std::fs::read(path)?;
+/// Those certificates of a PEM file that can be parsed; 78 if it cannot be read.
+fn authorities_in(path: impl AsRef<Path>) -> Result<RootCertStore> {
+    let pem = files::read(path, PEM_LIMIT)?.bytes;
     let mut found = RootCertStore::empty();
     found.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
     Ok(found)
@@ -71,4 +73,18 @@ fn system_authorities() -> Option<RootCertStore> {
         }
     }
     (!found.is_empty()).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_has_an_end() {
+        let e = tls_config(Some("/dev/zero")).unwrap_err();
+        assert_eq!(e.exit(), Exit::Config);
+        assert_eq!(e.to_string(), "/dev/zero: larger than 16384 KiB");
+        let e = tls_config(Some("/dev/null")).unwrap_err();
+        assert_eq!(e.to_string(), "/dev/null: no certificate in it");
+    }
 }

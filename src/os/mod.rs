@@ -4,6 +4,7 @@
 //! anything of its own accord, or knows of S3.
 
 mod cores;
+pub mod files;
 mod memory;
 mod poll;
 mod process;

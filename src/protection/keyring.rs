@@ -8,14 +8,11 @@
 //! which does, tells nothing of it. Costs one pass over the manifest and
 //! nothing for each byte of the stream.
 
-use std::fs::File;
-use std::io::Read;
-
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::credentials;
-use crate::error::{Error, Exit, Result, os_reason};
+use crate::error::{Error, Exit, Result};
+use crate::os::files;
 use crate::protection::Protection;
 use crate::protection::seal::{KeyId, SEALS_LIMIT, Seal};
 use crate::protection::ssh::{self, Checked, Signers};
@@ -37,19 +34,13 @@ impl HmacKey {
     /// All bytes of a file, and what is to be said of that file. 78 if it
     /// cannot be read, or has too few bytes for a key or too many.
     fn read(path: &str) -> Result<(HmacKey, Option<String>)> {
-        let failed = |e: std::io::Error| Error::new(Exit::Config, path, os_reason(&e));
-        let file = File::open(path).map_err(failed)?;
-        let about = file.metadata().map_err(failed)?;
-        let warning = credentials::exposed(path, &about);
-        let mut key = Vec::new();
-        let mut file = file.take(MOST_KEY + 1);
-        file.read_to_end(&mut key).map_err(failed)?;
-        let why = match key.len() {
-            n if n < LEAST_KEY => format!("an HMAC key has at least {LEAST_KEY} bytes, this {n}"),
-            n if n as u64 > MOST_KEY => format!("larger than {} KiB", MOST_KEY >> 10),
-            _ => return Ok((HmacKey(key), warning)),
-        };
-        Err(Error::new(Exit::Config, path, why))
+        let contents = files::read(path, MOST_KEY)?;
+        let length = contents.bytes.len();
+        if length < LEAST_KEY {
+            let why = format!("an HMAC key has at least {LEAST_KEY} bytes, this {length}");
+            return Err(Error::new(Exit::Config, path, why));
+        }
+        Ok((HmacKey(contents.bytes), contents.exposed))
     }
 
     fn over(&self, text: &[u8]) -> Hmac<Sha256> {

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use crate::error::{Error, Exit, Result};
+use crate::os::files;
 
 /// What a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,27 +60,22 @@ const OURS: [&str; 15] = [
 /// Headers that carry an encryption key, or belong to one.
 const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-";
 
+/// The most bytes of a file of headers: S3 takes 8 KiB of them.
+const FILE_LIMIT: u64 = 64 << 10;
+
 /// Headers that keep an object from being removed.
 pub const LOCK: &str = "x-amz-object-lock-";
 
 impl Headers {
-    /// Read the values of all `-H` options. 64 if one cannot be used, 78 if a
+    /// Read the values of all `-H` options. `warn` is told of a file that holds
+    /// a key and can be read by others. 64 if a header cannot be used, 78 if a
     /// file cannot be read.
-    pub fn new(options: &[String]) -> Result<Headers> {
+    pub fn new(options: &[String], warn: impl Fn(&str)) -> Result<Headers> {
         let mut headers = Headers::default();
         for option in options {
             match option.strip_prefix('@') {
-                Some(path) => {
-                    let bad = |e: &std::io::Error| {
-                        Error::new(Exit::Config, path, crate::error::os_reason(e))
-                    };
-                    let text = std::fs::read_to_string(path).map_err(|e| bad(&e))?;
-                    let lines = text.lines().map(str::trim);
-                    for line in lines.filter(|l| !l.is_empty() && !l.starts_with('#')) {
-                        headers.add(line, path)?;
-                    }
-                }
-                None if option.trim().to_ascii_lowercase().starts_with(CUSTOMER_KEY) => {
+                Some(path) => headers.add_file(path, &warn)?,
+                None if is_customer_key(option) => {
                     let why = "a key on the command line can be seen by others: use -H @FILE";
                     return Err(Error::new(Exit::Usage, "--header", why));
                 }
@@ -87,6 +83,25 @@ impl Headers {
             }
         }
         Ok(headers)
+    }
+
+    /// Those in a file, one on a line.
+    fn add_file(&mut self, path: &str, warn: impl Fn(&str)) -> Result<()> {
+        let contents = files::read(path, FILE_LIMIT)?;
+        let text = String::from_utf8(contents.bytes)
+            .map_err(|_| Error::new(Exit::Config, path, "stream did not contain valid UTF-8"))?;
+        let lines = text.lines().map(str::trim);
+        let mut secret = false;
+        for line in lines.filter(|l| !l.is_empty() && !l.starts_with('#')) {
+            self.add(line, path)?;
+            secret |= is_customer_key(line);
+        }
+        contents
+            .exposed
+            .iter()
+            .filter(|_| secret)
+            .for_each(|text| warn(text));
+        Ok(())
     }
 
     /// Headers that were read before, as `name: value`.
@@ -139,6 +154,12 @@ impl Headers {
     }
 }
 
+/// Whether a header, as it stands on the command line or in a file, is about a
+/// customer's key.
+fn is_customer_key(line: &str) -> bool {
+    line.trim().to_ascii_lowercase().starts_with(CUSTOMER_KEY)
+}
+
 fn belongs(name: &str, method: &str, kind: Kind) -> bool {
     let put = method == "PUT" && kind != Kind::Other;
     let read = matches!(method, "GET" | "HEAD") && kind != Kind::Other;
@@ -172,6 +193,13 @@ fn is_for_put(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn parse(options: &[String]) -> Result<Headers> {
+        Headers::new(options, |_| ())
+    }
 
     fn names(headers: &Headers, method: &str, kind: Kind) -> Vec<String> {
         headers.on(method, kind).map(|(n, _)| n.clone()).collect()
@@ -187,7 +215,7 @@ mod tests {
             "x-amz-request-payer: requester",
             "x-amz-meta-owner: me",
         ];
-        let headers = Headers::new(&options.map(String::from)).unwrap();
+        let headers = parse(&options.map(String::from)).unwrap();
         assert_eq!(names(&headers, "PUT", Kind::Block).len(), 6);
         assert_eq!(names(&headers, "PUT", Kind::Manifest).len(), 5);
         assert_eq!(
@@ -205,12 +233,31 @@ mod tests {
     #[test]
     fn keys_come_from_files_only() {
         let key = "x-amz-server-side-encryption-customer-key: c2VjcmV0";
-        let e = Headers::new(&[key.to_string()]).unwrap_err();
+        let e = parse(&[key.to_string()]).unwrap_err();
         assert!(e.exit() == Exit::Usage && !e.to_string().contains("c2VjcmV0"));
         let path = std::env::temp_dir().join(format!("s3pipe-headers-{}", std::process::id()));
         std::fs::write(&path, format!("# SSE-C\n\n{key}\n")).unwrap();
-        let headers = Headers::new(&[format!("@{}", path.display())]).unwrap();
+        let file = [format!("@{}", path.display())];
+        let headers = parse(&file).unwrap();
+        let warned = |mode: u32, text: &str| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let said = RefCell::new(String::new());
+            Headers::new(&file, |w| said.borrow_mut().push_str(w)).unwrap();
+            said.into_inner()
+        };
+        let said = warned(0o644, &key.to_uppercase());
+        assert!(
+            said.ends_with(&format!("chmod 600 {}", path.display())),
+            "{said}"
+        );
+        assert_eq!(warned(0o600, key), "");
+        // A file without a key is no secret.
+        assert_eq!(warned(0o644, &format!("x-y: z\n# {key}\n")), "");
         std::fs::remove_file(&path).unwrap();
+        let e = parse(&["@/dev/zero".to_string()]).unwrap_err();
+        assert_eq!(e.to_string(), "/dev/zero: larger than 64 KiB");
+        assert_eq!(e.exit(), Exit::Config);
         for (method, kind, n) in [
             ("GET", Kind::Block, 1),
             ("PUT", Kind::Record, 1),
@@ -237,9 +284,9 @@ mod tests {
             "x-y: a\r\nz: b",
             "@/nonexistent/file",
         ] {
-            assert!(Headers::new(&[bad.to_string()]).is_err(), "{bad}");
+            assert!(parse(&[bad.to_string()]).is_err(), "{bad}");
         }
         let twice = ["x-y: 1".to_string(), "X-Y: 2".to_string()];
-        assert!(Headers::new(&twice).is_err());
+        assert!(parse(&twice).is_err());
     }
 }

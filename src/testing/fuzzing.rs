@@ -278,7 +278,7 @@ pub fn header(data: &[u8]) {
     }
     blanked(data);
     if !text.starts_with('@')
-        && let Ok(headers) = Headers::new(&[text.into_owned()])
+        && let Ok(headers) = Headers::new(&[text.into_owned()], |_| ())
     {
         let sendable = |text: &str| text.bytes().all(|b| (b' '..=b'~').contains(&b));
         let mut sent = headers.on("PUT", crate::s3::Kind::Block);

@@ -260,7 +260,7 @@ pub(crate) mod tests {
                 token: Some("t".into()),
             },
             renewable: true,
-            headers: Headers::new(&["x-a: b: c".into(), "x-d: ".into()]).unwrap(),
+            headers: Headers::new(&["x-a: b: c".into(), "x-d: ".into()], |_| ()).unwrap(),
             patience: Some(Duration::from_secs(86_400)),
             retries: Some(3),
             timeout: Duration::from_millis(1500),

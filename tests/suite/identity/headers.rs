@@ -1,6 +1,9 @@
 //! The user's own headers: each arrives on the requests that it belongs on,
 //! signed (the server checks that), and on no other.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use super::private;
 use crate::proxy::{Proxy, Seen};
 use crate::support::{Run, Scratch, Server, s3pipe};
@@ -137,4 +140,10 @@ fn a_customer_key_comes_from_a_file() {
     let outcome = run.args(["upload", "-s", "n"]).stdin("data").run();
     let outcome = outcome.ok_saying("PUT test/s3pipe/manifest/n: 200");
     assert!(!outcome.stderr.contains("aHVzaGh1"), "{outcome}");
+    assert!(!outcome.stderr.contains("others can read"), "{outcome}");
+    let everybodys = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(&file, everybodys).expect("chmod");
+    let run = s3pipe(&server).option("-H", &format!("@{file}"));
+    let outcome = run.args(["upload", "-s", "o"]).stdin("data").run();
+    outcome.ok_saying(&format!("s3pipe: {file}: others can read it (mode 0644)"));
 }
