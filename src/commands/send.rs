@@ -19,8 +19,9 @@ use crate::s3::{Client, Kind};
 use crate::stream::block;
 use crate::stream::index_writer::{Index, Ledger};
 use crate::stream::manifest::{BlockRef, Manifest, Record};
-use crate::stream::name::{Keys, Name, Sha256 as Sha};
+use crate::stream::name::{Keys, Name};
 use crate::stream::stored::Stored;
+use crate::text::hex::Hash;
 use crate::workers::coordinator::{Team, trouble};
 use crate::workers::message::{Order, Report};
 use crate::workers::task::{Brief, Task};
@@ -164,7 +165,7 @@ impl<'a> Sending<'a> {
     }
 
     /// Fill the block, and hash it as it comes.
-    fn read(&mut self, source: &mut Pipe, block: &mut Arc<Block>) -> Result<(usize, Sha)> {
+    fn read(&mut self, source: &mut Pipe, block: &mut Arc<Block>) -> Result<(usize, Hash)> {
         let mut hasher = Sha256::new();
         let free = Arc::get_mut(block)
             .ok_or_else(|| Error::new(Exit::Internal, "block", "still being sent"))?;
@@ -178,7 +179,7 @@ impl<'a> Sending<'a> {
         Ok((length, hasher.finalize().into()))
     }
 
-    fn store(&mut self, bytes: &Arc<Block>, length: usize, sha256: Sha) -> Result<()> {
+    fn store(&mut self, bytes: &Arc<Block>, length: usize, sha256: Hash) -> Result<()> {
         let block = BlockRef {
             number: self.far().1,
             length: length as u64,
@@ -283,7 +284,7 @@ impl<'a> Sending<'a> {
 
     /// Lengths and hashes of what is stored under this number; to be asked in
     /// order.
-    fn stored_under(&mut self, number: u64) -> Result<Vec<(u64, Sha)>> {
+    fn stored_under(&mut self, number: u64) -> Result<Vec<(u64, Hash)>> {
         match &mut self.stored {
             Some(stored) => stored.under(self.client, number),
             None => Ok(Vec::new()),

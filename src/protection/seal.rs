@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD as BASE64, STANDARD_NO_PAD as BASE64_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use crate::text::uri;
+use crate::text::hex;
 
 /// The namespace of signatures: one that was made for anything else is none.
 pub const NAMESPACE: &str = "s3pipe";
@@ -46,7 +46,11 @@ impl Seal {
     pub fn line(&self) -> String {
         match self {
             Seal::Hmac { key, mac } => {
-                format!("seal hmac-sha256 {} {}\n", uri::hex(key), uri::hex(mac))
+                format!(
+                    "seal hmac-sha256 {} {}\n",
+                    hex::encode(key),
+                    hex::encode(mac)
+                )
             }
             Seal::Ssh(signature) => {
                 let blob = BASE64.encode(&signature.blob);
@@ -61,8 +65,8 @@ impl Seal {
         let (algorithm, key, value) = (fields.next()?, fields.next()?, fields.next()?);
         let seal = match algorithm {
             "hmac-sha256" => Seal::Hmac {
-                key: uri::unhex(key)?.try_into().ok()?,
-                mac: uri::unhex(value)?.try_into().ok()?,
+                key: hex::decode_array(key)?,
+                mac: hex::decode_array(value)?,
             },
             "ssh" => Seal::Ssh(Signature::new(BASE64.decode(value).ok()?)?),
             _ => return None,
@@ -74,7 +78,7 @@ impl Seal {
     /// Algorithm and key, for people.
     pub fn name(&self) -> String {
         match self {
-            Seal::Hmac { key, .. } => format!("hmac-sha256 {}", uri::hex(key)),
+            Seal::Hmac { key, .. } => format!("hmac-sha256 {}", hex::encode(key)),
             Seal::Ssh(signature) => format!("ssh {}", signature.key),
         }
     }

@@ -17,7 +17,7 @@ use crate::os;
 use crate::pipe;
 use crate::protection::keyring::Stopped;
 use crate::protection::seal::{NAMESPACE, Signature};
-use crate::text::uri;
+use crate::text::hex;
 
 const PROGRAM: &str = "ssh-keygen";
 
@@ -107,7 +107,7 @@ impl Scratch {
     fn new() -> Result<Scratch> {
         let random: [u8; 8] =
             os::random().map_err(|e| Error::new(Exit::Internal, "/dev/urandom", os_reason(&e)))?;
-        let path = std::env::temp_dir().join(format!("s3pipe-{}", uri::hex(&random)));
+        let path = std::env::temp_dir().join(format!("s3pipe-{}", hex::encode(&random)));
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|e| failed(&path, &e))?;
         Ok(Scratch(path))

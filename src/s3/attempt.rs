@@ -20,8 +20,8 @@ use super::ops::Glance;
 use crate::error::Exit;
 use crate::net::{Answer, HttpRequest, Payload};
 use crate::sign::{self, Version};
+use crate::text::hex;
 use crate::text::time::Utc;
-use crate::text::uri;
 
 impl Client {
     /// Sign, send, and read the answer. `patience` is what is left of it.
@@ -151,7 +151,7 @@ impl Client {
             path: &target.path,
             query: &call.query,
             headers: &headers,
-            payload_sha256: &uri::hex(&sha256),
+            payload_sha256: &hex::encode(&sha256),
             bucket_in_host: target.bucket_in_host.then_some(setup.bucket.as_str()),
         };
         let signature = sign::sign(

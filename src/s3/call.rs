@@ -5,7 +5,7 @@ use super::fault::{Fault, Refusal};
 use super::headers::Kind;
 use crate::error::Error;
 use crate::net::{Answer, Payload};
-use crate::stream::name::Sha256;
+use crate::text::hex::Hash;
 
 /// A request before it is signed.
 pub struct Call<'a> {
@@ -22,7 +22,7 @@ pub struct Call<'a> {
     /// The body.
     pub body: Payload<'a>,
     /// The body's SHA-256, if it is known already.
-    pub sha256: Option<Sha256>,
+    pub sha256: Option<Hash>,
     /// A Content-MD5 is needed in any case.
     pub md5: bool,
     /// The answer is a block.

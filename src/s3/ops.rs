@@ -18,8 +18,7 @@ use super::xml;
 use crate::error::{Exit, Result};
 use crate::net::{Answer, Payload};
 use crate::os;
-use crate::stream::name;
-use crate::text::uri;
+use crate::text::hex::{self, Hash};
 
 /// How often something must be said before it is believed, where one answer
 /// could be a mistake.
@@ -33,7 +32,7 @@ pub struct Put<'a> {
     key: &'a str,
     kind: Kind,
     body: Payload<'a>,
-    sha256: name::Sha256,
+    sha256: Hash,
     /// Store only if this holds.
     pub condition: Condition<'a>,
     /// All that the last answer lacked to be a proof was an ETag.
@@ -60,7 +59,7 @@ impl<'a> Put<'a> {
     }
 
     /// Store what has this SHA-256, unconditionally.
-    pub fn hashed(key: &'a str, kind: Kind, body: Payload<'a>, sha256: name::Sha256) -> Put<'a> {
+    pub fn hashed(key: &'a str, kind: Kind, body: Payload<'a>, sha256: Hash) -> Put<'a> {
         Put {
             key,
             kind,
@@ -198,14 +197,9 @@ impl<'a, T> Get<'a, T> {
 
 impl<'a> Get<'a, Vec<u8>> {
     /// The object of this length with this SHA-256, and nothing else.
-    pub fn hashed(
-        key: &'a str,
-        kind: Kind,
-        length: usize,
-        sha256: name::Sha256,
-    ) -> Get<'a, Vec<u8>> {
+    pub fn hashed(key: &'a str, kind: Kind, length: usize, sha256: Hash) -> Get<'a, Vec<u8>> {
         Get::new(key, kind, length, move |body, came| {
-            let found: name::Sha256 = Sha256::digest(body).into();
+            let found: Hash = Sha256::digest(body).into();
             let want = Some(length as u64);
             let why = if came != want {
                 format!("not {length} bytes long")
@@ -251,7 +245,7 @@ impl<T> Operation for Get<'_, T> {
 
 fn is_other_md5(etag: &str, body: &[u8]) -> bool {
     let etag = etag.trim_matches('"');
-    uri::unhex(etag).is_some_and(|md5| md5.len() == 16 && md5 != Md5::digest(body)[..])
+    hex::decode(etag).is_some_and(|md5| md5.len() == 16 && md5 != Md5::digest(body)[..])
 }
 
 /// HeadObject: what there is under a key, without its contents.

@@ -10,7 +10,7 @@
 
 use super::{Credentials, Request, canonical_headers, header};
 use crate::text::time::Utc;
-use crate::text::uri;
+use crate::text::{hex, uri};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -32,10 +32,10 @@ pub(super) fn sign(
     }
     let (canonical, signed_headers) = canonical_request(request, &added);
     let scope = format!("{}/{region}/s3/aws4_request", now.date());
-    let hash = uri::hex(&Sha256::digest(canonical));
+    let hash = hex::encode(&Sha256::digest(canonical));
     let text = format!("{ALGORITHM}\n{}\n{scope}\n{hash}", now.basic());
     let key = signing_key(&credentials.secret, &now.date(), region);
-    let signature = uri::hex(&mac(&key, &text));
+    let signature = hex::encode(&mac(&key, &text));
     let id = &credentials.id;
     added.push(header(
         "authorization",
@@ -118,7 +118,7 @@ mod tests {
         ];
         assert_eq!(added, rest);
         let (canonical, _) = canonical_request(request, &added);
-        assert_eq!(uri::hex(&Sha256::digest(canonical)), hash);
+        assert_eq!(hex::encode(&Sha256::digest(canonical)), hash);
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
                 ("Date", "Fri, 24 May 2013 00:00:00 GMT"),
                 ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
             ]),
-            payload_sha256: &uri::hex(&Sha256::digest("Welcome to Amazon S3.")),
+            payload_sha256: &hex::encode(&Sha256::digest("Welcome to Amazon S3.")),
             ..request("PUT", &path)
         };
         published(

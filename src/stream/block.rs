@@ -16,7 +16,7 @@ use crate::os::Block;
 use crate::pipe::copy::PIECE;
 use crate::s3::{Call, Client, Failure, Fault, Kind, Operation, Put, Refusal, Sizes, error_within};
 use crate::stream::manifest::BlockRef;
-use crate::stream::name;
+use crate::text::hex::Hash;
 
 /// Store the first `length` bytes of a block. Storing it again does no harm:
 /// the key says what is in it.
@@ -25,7 +25,7 @@ pub fn store(
     key: &str,
     block: &Arc<Block>,
     length: usize,
-    sha256: name::Sha256,
+    sha256: Hash,
 ) -> std::result::Result<(), Failure> {
     let body = Payload::Block(block, length);
     client.run(&mut Put::hashed(key, Kind::Block, body, sha256))
@@ -56,7 +56,7 @@ struct Fetch<'a> {
     have: usize,
     hashed: usize,
     hasher: Sha256,
-    sha256: name::Sha256,
+    sha256: Hash,
 }
 
 impl Fetch<'_> {
@@ -160,7 +160,7 @@ impl Operation for Fetch<'_> {
         // Reading to the end is what gives the connection back. An end that does
         // not come is no fault of the data, which is all there.
         let more = answer.read(&mut [0]).is_ok_and(|n| n > 0);
-        let found: name::Sha256 = self.hasher.finalize_reset().into();
+        let found: Hash = self.hasher.finalize_reset().into();
         (self.have, self.hashed) = (0, 0);
         if more {
             return Err(self.other_length(None));

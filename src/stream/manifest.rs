@@ -7,9 +7,9 @@
 
 use crate::protection::age::Encryption;
 use crate::protection::seal::Seal;
-use crate::stream::name::{Name, Sha256, UploadId};
+use crate::stream::name::{Name, UploadId};
+use crate::text::hex::{self, Hash};
 use crate::text::time::Utc;
-use crate::text::uri;
 
 /// Blocks per index object.
 pub const INDEX_BLOCKS: u64 = 10_000;
@@ -61,7 +61,7 @@ pub struct IndexRef {
     /// How many bytes those blocks hold.
     pub bytes: u64,
     /// The SHA-256 of the index object.
-    pub sha256: Sha256,
+    pub sha256: Hash,
 }
 
 /// What an index says of one block.
@@ -72,7 +72,7 @@ pub struct BlockRef {
     /// Its length in bytes.
     pub length: u64,
     /// The SHA-256 of its bytes.
-    pub sha256: Sha256,
+    pub sha256: Hash,
 }
 
 /// An upload that is under way.
@@ -119,7 +119,7 @@ impl Manifest {
             self.encryption.word()
         );
         for (n, index) in self.indexes.iter().enumerate() {
-            let sha256 = uri::hex(&index.sha256);
+            let sha256 = hex::encode(&index.sha256);
             out.push_str(&format!(
                 "index {n:010} {} {} {sha256}\n",
                 index.blocks, index.bytes
@@ -184,7 +184,7 @@ fn index_ref(line: &str) -> Option<IndexRef> {
     let mut fields = line.split(' ').skip(1);
     let blocks = fields.next()?.parse().ok()?;
     let bytes = fields.next()?.parse::<u64>().ok()?;
-    let sha256 = sha256_of(fields.next()?)?;
+    let sha256 = hex::decode_array(fields.next()?)?;
     let sane = (1..=INDEX_BLOCKS).contains(&blocks) && bytes <= blocks * BLOCK_SIZES.end();
     (sane && fields.next().is_none()).then_some(IndexRef {
         blocks,
@@ -200,7 +200,7 @@ pub fn index_line(block: &BlockRef) -> String {
         length,
         sha256,
     } = block;
-    format!("{number:010} {length} {}\n", uri::hex(sha256))
+    format!("{number:010} {length} {}\n", hex::encode(sha256))
 }
 
 /// How long the text of an index is, in bytes, whose blocks begin with number
@@ -235,7 +235,7 @@ pub fn parse_index(
         let mut field = || fields.next().ok_or_else(bad);
         let number = field()?.parse().map_err(|_| bad())?;
         let length = field()?.parse().map_err(|_| bad())?;
-        let sha256 = sha256_of(field()?).ok_or_else(bad)?;
+        let sha256 = hex::decode_array(field()?).ok_or_else(bad)?;
         let block = BlockRef {
             number,
             length,
@@ -268,7 +268,7 @@ impl Record {
             self.upload.as_str(),
             self.created.rfc3339(),
             self.blocksize,
-            uri::hex(&self.nonce)
+            hex::encode(&self.nonce)
         )
     }
 
@@ -281,7 +281,7 @@ impl Record {
         let created = lines.created()?;
         let blocksize = lines.blocksize()?;
         let nonce = lines.field("nonce")?;
-        let nonce = uri::unhex(nonce).and_then(|n| n.try_into().ok());
+        let nonce = hex::decode_array(nonce);
         let nonce = nonce.ok_or_else(|| lines.bad("nonce"))?;
         lines.finish()?;
         let record = Record {
@@ -301,10 +301,6 @@ fn text_of(object: &[u8], limit: usize) -> Result<&str, Refused> {
         return Err(format!("larger than {limit} bytes"));
     }
     std::str::from_utf8(object).map_err(|_| "not UTF-8 text".into())
-}
-
-fn sha256_of(hex: &str) -> Option<Sha256> {
-    uri::unhex(hex)?.try_into().ok()
 }
 
 /// What was read must be what we would have written: leading zeros, capitals

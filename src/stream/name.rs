@@ -6,14 +6,11 @@
 //! documented in s3pipe.5.
 
 use crate::error::{Error, Exit, Result};
+use crate::text::hex::{self, Hash};
 use crate::text::time::Utc;
-use crate::text::uri;
 
 /// The longest encoded name, in bytes. S3 allows keys of 1024.
 pub const NAME_LIMIT: usize = 200;
-
-/// A SHA-256, raw.
-pub type Sha256 = [u8; 32];
 
 /// A stream's name, known to be fit for a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +50,7 @@ impl Name {
             bytes.push(match b {
                 b'_' => {
                     let pair = [rest.next()?, rest.next()?];
-                    *uri::unhex(std::str::from_utf8(&pair).ok()?)?.first()?
+                    *hex::decode(std::str::from_utf8(&pair).ok()?)?.first()?
                 }
                 b => b,
             });
@@ -116,14 +113,14 @@ pub struct UploadId(String);
 impl UploadId {
     /// `20261122T031500Z-0123456789abcdef`.
     pub fn new(now: Utc, random: [u8; 8]) -> UploadId {
-        UploadId(format!("{}-{}", now.basic(), uri::hex(&random)))
+        UploadId(format!("{}-{}", now.basic(), hex::encode(&random)))
     }
 
     /// Check one that was read.
     pub fn parse(text: &str) -> Option<UploadId> {
         let (time, random) = text.split_once('-')?;
         let utc = Utc::parse_basic(time)?;
-        let bits: [u8; 8] = uri::unhex(random)?.try_into().ok()?;
+        let bits: [u8; 8] = hex::decode_array(random)?;
         let id = UploadId::new(utc, bits);
         (id.0 == text).then_some(id)
     }
@@ -209,8 +206,12 @@ impl Keys {
     }
 
     /// A block.
-    pub fn block(&self, name: &Name, upload: &UploadId, n: u64, sha256: &Sha256) -> String {
-        format!("{}{n:010}.{}", self.blocks(name, upload), uri::hex(sha256))
+    pub fn block(&self, name: &Name, upload: &UploadId, n: u64, sha256: &Hash) -> String {
+        format!(
+            "{}{n:010}.{}",
+            self.blocks(name, upload),
+            hex::encode(sha256)
+        )
     }
 
     /// What all indexes of an upload begin with.
@@ -219,8 +220,12 @@ impl Keys {
     }
 
     /// An index object.
-    pub fn index(&self, name: &Name, upload: &UploadId, n: u64, sha256: &Sha256) -> String {
-        format!("{}{n:010}.{}", self.indexes(name, upload), uri::hex(sha256))
+    pub fn index(&self, name: &Name, upload: &UploadId, n: u64, sha256: &Hash) -> String {
+        format!(
+            "{}{n:010}.{}",
+            self.indexes(name, upload),
+            hex::encode(sha256)
+        )
     }
 }
 

@@ -12,8 +12,8 @@ use crate::error::{Error, Exit, Result};
 use crate::s3::{Client, Object, Pages};
 use crate::stream::index::each_index;
 use crate::stream::manifest::{BlockRef, Manifest};
-use crate::stream::name::{Keys, Name, Sha256, UploadId};
-use crate::text::uri;
+use crate::stream::name::{Keys, Name, UploadId};
+use crate::text::hex::{self, Hash};
 
 /// A difference between the store and the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,10 +76,10 @@ pub struct Stored {
 }
 
 /// Number and hash of a block's or index's key, behind its prefix.
-pub fn parse_key(rest: &str) -> Option<(u64, Sha256)> {
+pub fn parse_key(rest: &str) -> Option<(u64, Hash)> {
     let (number, sha256) = rest.split_once('.')?;
     let plain = number.len() == 10 && number.bytes().all(|b| b.is_ascii_digit());
-    let sha256 = uri::unhex(sha256)?.try_into().ok()?;
+    let sha256 = hex::decode_array(sha256)?;
     Some((number.parse().ok().filter(|_| plain)?, sha256))
 }
 
@@ -99,7 +99,7 @@ impl Stored {
 
     /// Lengths and hashes of the blocks that are there under this number, or of
     /// some of them. To be asked in order of numbers.
-    pub fn under(&mut self, client: &mut Client, number: u64) -> Result<Vec<(u64, Sha256)>> {
+    pub fn under(&mut self, client: &mut Client, number: u64) -> Result<Vec<(u64, Hash)>> {
         let mut found = Vec::new();
         while let Some(object) = self.walk.peek(client)? {
             match parse_key(&object.key[self.prefix.len()..]) {

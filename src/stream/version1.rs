@@ -18,8 +18,8 @@ use crate::error::{Exit, Result};
 use crate::net::Answer;
 use crate::s3::{Call, Client, Fault, Kind, Operation, Presence, Sizes, refused_after_all};
 use crate::stream::name::Name;
+use crate::text::hex;
 use crate::text::time::Utc;
-use crate::text::uri;
 
 /// The largest block that is read, in bytes; one is held in memory.
 const BLOCK_LIMIT: u64 = 1 << 30;
@@ -294,7 +294,7 @@ fn md5_of(answer: &Answer) -> Option<Vec<u8>> {
     if customer.is_some() || sealed.is_some_and(|how| how.starts_with("aws:kms")) {
         return None;
     }
-    let md5 = uri::unhex(answer.header("etag")?.trim_matches('"'))?;
+    let md5 = hex::decode(answer.header("etag")?.trim_matches('"'))?;
     (md5.len() == 16).then_some(md5)
 }
 

@@ -1,4 +1,4 @@
-//! Percent-encoding as S3 signs it, and hexadecimal.
+//! Percent-encoding as S3 signs it.
 //!
 //! A server encodes what it decoded once more to check a signature, so the
 //! encoding here is S3's own: everything outside RFC 3986's unreserved set
@@ -7,6 +7,8 @@
 //! encoding decodes to `None`.
 
 #![forbid(unsafe_code)]
+
+use crate::text::hex::{digit, value};
 
 /// Encodes everything but unreserved characters, `/` too (RFC 3986, 2.3).
 pub fn encode(text: &str) -> String {
@@ -40,28 +42,12 @@ pub fn decode(text: &str, plus_is_space: bool) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
         decoded.push(match byte {
-            b'%' => nibble(bytes.next()?)? << 4 | nibble(bytes.next()?)?,
+            b'%' => value(bytes.next()?)? << 4 | value(bytes.next()?)?,
             b'+' if plus_is_space => b' ',
             other => other,
         });
     }
     String::from_utf8(decoded).ok()
-}
-
-/// Bytes in hexadecimal, lower case.
-pub fn hex(bytes: &[u8]) -> String {
-    let digits = |b: &u8| [digit(b >> 4), digit(b & 15)];
-    bytes.iter().flat_map(digits).collect()
-}
-
-/// The bytes that `text` shows in hexadecimal, upper or lower case; `None`
-/// where it holds anything else or half a byte.
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) {
-        return None;
-    }
-    let pair = |p: &[u8]| Some(nibble(p[0])? << 4 | nibble(p[1])?);
-    text.as_bytes().chunks_exact(2).map(pair).collect()
 }
 
 fn encode_except(text: &str, kept: Option<u8>) -> String {
@@ -77,19 +63,6 @@ fn encode_except(text: &str, kept: Option<u8>) -> String {
         }
     }
     encoded
-}
-
-fn digit(value: u8) -> char {
-    char::from(b"0123456789abcdef"[usize::from(value & 15)])
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -130,17 +103,5 @@ mod tests {
         // sorts before the letters, whatever it stands for).
         let pairs = [("a-b", "0"), ("a", "z"), ("a", "é"), ("a", "")];
         assert_eq!(encode_query(&pairs), "a=&a=%C3%A9&a=z&a-b=0");
-    }
-
-    #[test]
-    fn hexadecimal() {
-        let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(unhex(&hex(&all)), Some(all));
-        assert_eq!(hex(&[0, 1, 0xab, 0xff]), "0001abff");
-        assert_eq!(unhex("aBFf"), Some(vec![0xab, 0xff]));
-        assert_eq!(unhex(""), Some(vec![]));
-        for bad in ["0", "0g", "+1", " 1", "é", "00é"] {
-            assert_eq!(unhex(bad), None, "{bad}");
-        }
     }
 }

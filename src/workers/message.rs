@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::error::{Error, Exit};
 use crate::sign::Credentials;
 use crate::stream::manifest::BlockRef;
-use crate::stream::name::Sha256;
+use crate::text::hex::{self, Hash};
 use crate::text::uri;
 use crate::workers::task::Brief;
 
@@ -30,7 +30,7 @@ pub enum Order {
         /// See `Client::set_underway`.
         underway: bool,
         /// Lengths in bytes, and hashes.
-        stored: Vec<(u64, Sha256)>,
+        stored: Vec<(u64, Hash)>,
     },
     /// Store what you could not store once more: by now something would be lost
     /// by giving up.
@@ -114,13 +114,9 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
-fn hash(text: &str) -> Option<Sha256> {
-    uri::unhex(text)?.try_into().ok()
-}
-
-fn pairs(fields: &[&str]) -> Option<Vec<(u64, Sha256)>> {
+fn pairs(fields: &[&str]) -> Option<Vec<(u64, Hash)>> {
     let pair = |pair: &[&str]| match pair {
-        [length, sha256] => Some((number(length)?, hash(sha256)?)),
+        [length, sha256] => Some((number(length)?, hex::decode_array(sha256)?)),
         _ => None,
     };
     fields.chunks(2).map(pair).collect()
@@ -157,7 +153,7 @@ impl Order {
                 stored,
             } => {
                 let number = number.to_string();
-                let pair = |(length, sha): &(u64, Sha256)| [length.to_string(), uri::hex(sha)];
+                let pair = |(length, sha): &(u64, Hash)| [length.to_string(), hex::encode(sha)];
                 let stored: Vec<String> = stored.iter().flat_map(pair).collect();
                 let mut fields = vec!["read", &number, flag_text(*underway)];
                 fields.extend(stored.iter().map(String::as_str));
@@ -215,14 +211,14 @@ impl Order {
 
 fn block_fields(block: &BlockRef) -> [String; 3] {
     let (number, length) = (block.number.to_string(), block.length.to_string());
-    [number, length, uri::hex(&block.sha256)]
+    [number, length, hex::encode(&block.sha256)]
 }
 
 fn block([n, length, sha256]: [&str; 3]) -> Option<BlockRef> {
     Some(BlockRef {
         number: number(n)?,
         length: number(length)?,
-        sha256: hash(sha256)?,
+        sha256: hex::decode_array(sha256)?,
     })
 }
 

@@ -24,7 +24,8 @@ use crate::protection::age::{self, Encryption};
 use crate::s3::{Client, Failure};
 use crate::stream::block;
 use crate::stream::manifest::BlockRef;
-use crate::stream::name::{self, Keys, Name};
+use crate::stream::name::{Keys, Name};
+use crate::text::hex::Hash;
 use crate::workers::channel::Link;
 use crate::workers::message::{Order, Report};
 use crate::workers::task::{Brief, Task};
@@ -176,11 +177,7 @@ impl Worker {
     }
 
     /// Read a block, and store it once the turn was given on.
-    fn read(
-        &mut self,
-        number: u64,
-        stored: &[(u64, name::Sha256)],
-    ) -> std::result::Result<(), Trouble> {
+    fn read(&mut self, number: u64, stored: &[(u64, Hash)]) -> std::result::Result<(), Trouble> {
         let progress = self.client.progress();
         let free = Arc::get_mut(&mut self.block);
         let free = free.ok_or_else(|| Trouble::fault("the block is still being sent"))?;
@@ -200,7 +197,7 @@ impl Worker {
         if length == 0 {
             return Ok(());
         }
-        let sha256: name::Sha256 = Sha256::digest(&self.block.bytes()[..length]).into();
+        let sha256: Hash = Sha256::digest(&self.block.bytes()[..length]).into();
         let block = BlockRef {
             number,
             length: length as u64,
