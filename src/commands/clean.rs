@@ -10,14 +10,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
 
+use crate::cli::Options;
+use crate::commands::session::Session;
+use crate::commands::streams::print;
 use crate::error::{Error, Exit, Result};
-use crate::s3::{Client, Kind, Object, Pages};
+use crate::s3::{Client, Object, Pages};
 use crate::stream::commit::{self, Head};
 use crate::stream::manifest::Manifest;
-use crate::stream::name::{Keys, Name, Part, UploadId};
-use crate::stream::remove::{remove_strays, remove_upload, unknown};
+use crate::stream::name::{Name, Part, UploadId};
+use crate::stream::remove::{UNKNOWN, remove_strays, remove_upload};
+use crate::stream::store::Store;
 use crate::text::time::Utc;
 
 /// What is stored of one upload.
@@ -87,16 +90,16 @@ fn gather(client: &mut Client, parts: &[(Part, String)]) -> Result<(Uploads, Utc
 }
 
 /// All that is stored of one upload, each object of it once.
-fn survey(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<Found> {
+fn survey(store: &mut Store, name: &Name, id: &UploadId) -> Result<Found> {
     let parts = [
-        (Part::Record, keys.record(name, id)),
-        (Part::Index, keys.indexes(name, id)),
-        (Part::Block, keys.blocks(name, id)),
+        (Part::Record, store.keys.record(name, id)),
+        (Part::Index, store.keys.indexes(name, id)),
+        (Part::Block, store.keys.blocks(name, id)),
     ];
     let mut found = Found::NOTHING;
     for (part, prefix) in parts {
         let (before, mut last, mut sorted) = (found, None, true);
-        client.list(&prefix, |object| {
+        store.client.list(&prefix, |object| {
             found.add(part, &object);
             sorted &= last.as_ref() < Some(&object.key);
             last = Some(object.key);
@@ -109,7 +112,7 @@ fn survey(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Resul
         // where that is so, since it grows with the upload.
         let (hasher, mut seen) = (RandomState::new(), HashSet::new());
         (found.blocks, found.bytes) = (before.blocks, before.bytes);
-        client.list(&prefix, |object| {
+        store.client.list(&prefix, |object| {
             if seen.insert(hasher.hash_one(&object.key)) {
                 found.add(part, &object);
             }
@@ -119,57 +122,54 @@ fn survey(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Resul
     Ok(found)
 }
 
-/// The uploads that were never committed: upload and name, separated by a tab,
-/// oldest first within a stream.
-pub fn incomplete(client: &mut Client, keys: &Keys) -> Result<String> {
-    let mut parts = keys.uploads().to_vec();
+/// Print the uploads that were never committed: upload and name, separated by a
+/// tab, oldest first within a stream.
+pub fn incomplete(session: &mut Session) -> Result<()> {
+    let store = &mut session.store;
+    let mut parts = store.keys.uploads().to_vec();
     parts.retain(|(part, _)| *part == Part::Record);
     let mut out = String::new();
-    for ((name, id), _) in gather(client, &parts)?.0 {
-        let head = commit::look(client, keys, &name)?;
+    for ((name, id), _) in gather(&mut store.client, &parts)?.0 {
+        let head = commit::look(store, &name)?;
         if head == Head::Unknown {
-            return Err(unknown(client, keys, &name));
+            return Err(store.error(Exit::Denied, &name, UNKNOWN));
         }
         if head.upload() != Some(&id) {
             out.push_str(&format!("{}\t{}\n", id.as_str(), name.printable()));
         }
     }
-    Ok(out)
+    print(&out)
 }
 
 /// Remove all uploads that no manifest names and whose newest object is older
-/// than `older_than`; of one that is committed and as old, what its owner did not
-/// come to remove. With `only_show` nothing is removed, and a line for each
-/// is returned: upload, bytes, blocks, name.
+/// than `--older-than`; of one that is committed and as old, what its owner did
+/// not come to remove. With `--dry-run` nothing is removed, and a line for each
+/// is printed: upload, bytes, blocks, name.
 ///
 /// A committed stream of which something is missing is said, and nothing of it
 /// removed; that makes the result 65, at the end.
-pub fn clean(
-    client: &mut Client,
-    keys: &Keys,
-    older_than: Duration,
-    only_show: bool,
-) -> Result<String> {
-    let (uploads, began) = gather(client, &keys.uploads())?;
+pub fn clean(session: &mut Session, options: &Options) -> Result<()> {
+    let store = &mut session.store;
+    let (uploads, began) = gather(&mut store.client, &store.keys.uploads())?;
     let mut cleaning = Cleaning {
-        keys,
-        limit: Utc(began.0 - older_than.as_secs() as i64),
-        only_show,
+        store,
+        limit: Utc(began.0 - options.older_than.as_secs() as i64),
+        only_show: options.dry_run,
         shown: String::new(),
         damaged: 0,
         unfinished: None,
     };
     for ((name, id), found) in uploads {
         if found.is_old(cleaning.limit) {
-            cleaning.upload(client, &name, &id, found.record)?;
+            cleaning.upload(&name, &id, found.record)?;
         }
     }
-    cleaning.end(client)
+    print(&cleaning.end()?)
 }
 
 /// A run of clean.
 struct Cleaning<'a> {
-    keys: &'a Keys,
+    store: &'a mut Store,
     /// What is not older than this is spared.
     limit: Utc,
     only_show: bool,
@@ -193,46 +193,34 @@ enum Standing {
 
 impl Cleaning<'_> {
     /// See to an upload that looked old.
-    fn upload(
-        &mut self,
-        client: &mut Client,
-        name: &Name,
-        id: &UploadId,
-        record: bool,
-    ) -> Result<()> {
-        let mut standing = self.look(client, name, id, record)?;
+    fn upload(&mut self, name: &Name, id: &UploadId, record: bool) -> Result<()> {
+        let mut standing = self.look(name, id, record)?;
         if standing == Standing::Spared {
             return Ok(());
         }
-        let found = survey(client, self.keys, name, id)?;
+        let found = survey(self.store, name, id)?;
         if !found.is_old(self.limit) {
             return Ok(());
         }
         if standing == Standing::Dead {
             // One look may have been mistaken, and its record will be gone.
-            standing = self.look(client, name, id, record)?;
+            standing = self.look(name, id, record)?;
         }
         match standing {
             Standing::Spared => Ok(()),
-            Standing::Committed(manifest) => self.finish(client, &manifest),
-            Standing::Dead => self.remove(client, name, id, found),
+            Standing::Committed(manifest) => self.finish(&manifest),
+            Standing::Dead => self.remove(name, id, found),
         }
     }
 
     /// What the manifest says of an upload. 77 if that may not be known.
-    fn look(
-        &self,
-        client: &mut Client,
-        name: &Name,
-        id: &UploadId,
-        record: bool,
-    ) -> Result<Standing> {
-        Ok(match commit::look(client, self.keys, name)? {
-            Head::Unknown => return Err(unknown(client, self.keys, name)),
+    fn look(&mut self, name: &Name, id: &UploadId, record: bool) -> Result<Standing> {
+        Ok(match commit::look(self.store, name)? {
+            Head::Unknown => return Err(self.store.error(Exit::Denied, name, UNKNOWN)),
             Head::Damaged(_, why) => {
-                let e = client.error(Exit::Data, Some(&self.keys.manifest(name)), why);
+                let e = self.store.error(Exit::Data, name, why);
                 let text = format!("{e}: its uploads are spared");
-                client.progress().warn(&text);
+                self.store.progress().warn(&text);
                 Standing::Spared
             }
             Head::Present(manifest, _) if manifest.upload == *id => {
@@ -248,30 +236,23 @@ impl Cleaning<'_> {
     }
 
     /// One that no manifest names.
-    fn remove(
-        &mut self,
-        client: &mut Client,
-        name: &Name,
-        id: &UploadId,
-        found: Found,
-    ) -> Result<()> {
+    fn remove(&mut self, name: &Name, id: &UploadId, found: Found) -> Result<()> {
         let Found { blocks, bytes, .. } = found;
         let line = format!("{}\t{bytes}\t{blocks}\t{}", id.as_str(), name.printable());
         if self.only_show {
             self.shown.push_str(&(line + "\n"));
-        } else if remove_upload(client, self.keys, name, id)? {
-            client.progress().debug(|| format!("removed {line}"));
+        } else if remove_upload(self.store, name, id)? {
+            self.store.progress().debug(|| format!("removed {line}"));
         }
         Ok(())
     }
 
     /// A committed one whose owner did not come to tidy up.
-    fn finish(&mut self, client: &mut Client, manifest: &Manifest) -> Result<()> {
-        let record = self.keys.record(&manifest.name, &manifest.upload);
-        match remove_strays(client, self.keys, manifest) {
-            Ok(()) => client.delete(&record, Kind::Record),
+    fn finish(&mut self, manifest: &Manifest) -> Result<()> {
+        match remove_strays(self.store, manifest) {
+            Ok(()) => self.store.delete_record(&manifest.name, &manifest.upload),
             Err(e) if e.exit() == Exit::Data => {
-                client.progress().say(&e.to_string());
+                self.store.progress().say(&e.to_string());
                 self.damaged += 1;
                 Ok(())
             }
@@ -287,15 +268,16 @@ impl Cleaning<'_> {
         }
     }
 
-    fn end(self, client: &Client) -> Result<String> {
+    fn end(self) -> Result<String> {
         let why = match self.damaged {
             0 => return self.unfinished.map_or(Ok(self.shown), Err),
             1 => "1 stream is not as it must be: run s3pipe verify".to_string(),
             n => format!("{n} streams are not as they must be: run s3pipe verify"),
         };
         if let Some(e) = self.unfinished {
-            client.progress().say(&e.to_string());
+            self.store.progress().say(&e.to_string());
         }
-        Err(client.error(Exit::Data, Some(self.keys.prefix()), why))
+        let Store { client, keys } = self.store;
+        Err(client.error(Exit::Data, Some(keys.prefix()), why))
     }
 }

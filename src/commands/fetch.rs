@@ -17,14 +17,13 @@ use crate::s3::Client;
 use crate::stream::block;
 use crate::stream::index::{each_index, lost};
 use crate::stream::manifest::{BlockRef, Manifest};
-use crate::stream::name::Keys;
+use crate::stream::store::Store;
 use crate::workers::coordinator::{Team, trouble};
 use crate::workers::message::{Order, Report};
 use crate::workers::task::{Brief, Task};
 
 /// A stream being read.
 pub struct Fetching<'a> {
-    keys: &'a Keys,
     manifest: &'a Manifest,
     sink: Option<&'a mut Pipe>,
     /// Bytes written so far.
@@ -80,7 +79,6 @@ impl<'a> Fetching<'a> {
     /// Of this stream, into `sink` if there is one. `bytes` is how much of it
     /// is wanted: that says how many workers there is work for.
     pub fn new(
-        keys: &'a Keys,
         manifest: &'a Manifest,
         brief: &Brief,
         bytes: u64,
@@ -100,7 +98,6 @@ impl<'a> Fetching<'a> {
             }
         };
         Ok(Fetching {
-            keys,
             manifest,
             sink,
             written: 0,
@@ -118,18 +115,18 @@ impl<'a> Fetching<'a> {
     /// Read these bytes of the stream.
     pub fn read(
         &mut self,
-        client: &mut Client,
+        store: &mut Store,
         wanted: &Range<u64>,
         settle: &mut Settle,
     ) -> Result<()> {
-        let (keys, manifest) = (self.keys, self.manifest);
-        each_index(client, keys, manifest, wanted, |client, blocks| {
+        let manifest = self.manifest;
+        each_index(store, manifest, wanted, |store, blocks| {
             for block in blocks {
                 let start = block.number * manifest.blocksize;
                 let part = wanted.start.max(start)..wanted.end.min(start + block.length);
                 if !part.is_empty() {
                     let part = (part.start - start) as usize..(part.end - start) as usize;
-                    let done = self.next(client, block, part, settle);
+                    let done = self.next(store, block, part, settle);
                     done.inspect_err(|_| self.broken = true)?;
                 }
             }
@@ -141,27 +138,27 @@ impl<'a> Fetching<'a> {
     /// and hand on the error.
     pub fn end(
         &mut self,
-        client: &mut Client,
+        store: &mut Store,
         so_far: Result<()>,
         settle: &mut Settle,
     ) -> Result<()> {
         let settled = match so_far {
             Err(e) if self.broken => Err(e),
             // What comes before an index that cannot be read is good.
-            so_far => self.settle_all(client, settle).and(so_far),
+            so_far => self.settle_all(store, settle).and(so_far),
         };
         let How::Workers(team) = &mut self.how else {
             return settled;
         };
         if let Err(e) = settled {
-            for (_, report) in team.dismiss(client) {
+            for (_, report) in team.dismiss(&mut store.client) {
                 if let Report::Written(bytes) = report {
                     self.written += bytes;
                 }
             }
             return Err(e);
         }
-        match team.finish(client)? {
+        match team.finish(&mut store.client)? {
             None => Ok(()),
             Some(report) => Err(trouble(report, self.sink.as_deref_mut())),
         }
@@ -169,29 +166,29 @@ impl<'a> Fetching<'a> {
 
     fn next(
         &mut self,
-        client: &mut Client,
+        store: &mut Store,
         block: BlockRef,
         part: Range<usize>,
         settle: &mut Settle,
     ) -> Result<()> {
         if let How::Alone(_) = self.how {
             let bytes = part.len() as u64;
-            let done = self.fetch(client, &block, part);
-            client.progress().set_moving(0);
-            client.progress().block_done(bytes);
-            return settle(client, done);
+            let done = self.fetch(store, &block, part);
+            store.progress().set_moving(0);
+            store.progress().block_done(bytes);
+            return settle(&mut store.client, done);
         }
         loop {
             let How::Workers(team) = &mut self.how else {
                 return Ok(());
             };
-            let worker = team.idle(client);
+            let worker = team.idle(&store.client);
             if team.is_empty() {
                 self.how = How::alone(self.manifest);
-                return self.next(client, block, part, settle);
+                return self.next(store, block, part, settle);
             }
             if let Some(worker) = worker {
-                let underway = client.is_underway();
+                let underway = store.client.is_underway();
                 team.order(worker, &Order::Get { block, underway });
                 self.given.push_back(Given {
                     block,
@@ -201,39 +198,39 @@ impl<'a> Fetching<'a> {
                 });
                 return Ok(());
             }
-            self.step(client, settle)?;
+            self.step(store, settle)?;
         }
     }
 
     /// One block, in this process.
-    fn fetch(&mut self, client: &mut Client, block: &BlockRef, part: Range<usize>) -> Result<()> {
+    fn fetch(&mut self, store: &mut Store, block: &BlockRef, part: Range<usize>) -> Result<()> {
         let How::Alone(buffer) = &mut self.how else {
             return Ok(());
         };
         let (name, upload) = (&self.manifest.name, &self.manifest.upload);
-        let key = self.keys.block(name, upload, block.number, &block.sha256);
-        block::fetch(client, &key, block, buffer.bytes_mut())
-            .map_err(|f| lost(client, self.keys, self.manifest, f.no_such_key(), f.error))?;
+        let key = store.keys.block(name, upload, block.number, &block.sha256);
+        block::fetch(&mut store.client, &key, block, buffer.bytes_mut())
+            .map_err(|f| lost(store, self.manifest, f.no_such_key(), f.error))?;
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
         // Until it is written.
-        client.progress().set_moving(part.len() as u64);
+        store.progress().set_moving(part.len() as u64);
         let bytes = &buffer.bytes()[part];
-        let check = || client.progress().check();
+        let check = || store.progress().check();
         let spilt = copy::spill(sink.stream(), bytes, &mut self.written, check);
         spilt.map_err(|broken| sink.failure(broken))
     }
 
-    fn settle_all(&mut self, client: &mut Client, settle: &mut Settle) -> Result<()> {
+    fn settle_all(&mut self, store: &mut Store, settle: &mut Settle) -> Result<()> {
         while !self.given.is_empty() {
-            self.step(client, settle)?;
+            self.step(store, settle)?;
         }
         Ok(())
     }
 
     /// See to the block whose turn it is; or wait for what workers report.
-    fn step(&mut self, client: &mut Client, settle: &mut Settle) -> Result<()> {
+    fn step(&mut self, store: &mut Store, settle: &mut Settle) -> Result<()> {
         let How::Workers(team) = &mut self.how else {
             return Ok(());
         };
@@ -245,20 +242,20 @@ impl<'a> Fetching<'a> {
                     team.order(head.worker, &Order::Write(head.part.clone()));
                 }
                 // By now it is worth waiting for.
-                State::Failed { early: true, .. } if client.is_underway() => {
+                State::Failed { early: true, .. } if store.client.is_underway() => {
                     let (block, underway) = (head.block, true);
                     head.state = State::Fetching;
                     team.order(head.worker, &Order::Get { block, underway });
                 }
-                State::Verified => return self.settle(client, settle),
+                State::Verified => return self.settle(store, settle),
                 State::Failed { .. } => {
-                    count(team, client, head.worker, &head.part);
-                    return self.settle(client, settle);
+                    count(team, &store.client, head.worker, &head.part);
+                    return self.settle(store, settle);
                 }
                 State::Fetching | State::Writing => {}
             }
         }
-        let Some((worker, report)) = team.next(client)? else {
+        let Some((worker, report)) = team.next(&mut store.client)? else {
             return Ok(());
         };
         let given = self.given.iter_mut();
@@ -270,15 +267,15 @@ impl<'a> Fetching<'a> {
                 given.state = State::Verified;
                 match writes {
                     true => team.keep(worker),
-                    false => count(team, client, worker, &given.part),
+                    false => count(team, &store.client, worker, &given.part),
                 }
             }
             (Some(given), Report::Written(bytes)) => {
                 self.written += bytes;
                 // Else an error follows.
                 if bytes == given.part.len() as u64 {
-                    count(team, client, worker, &given.part);
-                    return self.settle(client, settle);
+                    count(team, &store.client, worker, &given.part);
+                    return self.settle(store, settle);
                 }
             }
             (
@@ -289,7 +286,7 @@ impl<'a> Fetching<'a> {
                     error,
                 },
             ) => {
-                let error = lost(client, self.keys, self.manifest, missing, error);
+                let error = lost(store, self.manifest, missing, error);
                 given.state = State::Failed { early, error };
                 team.keep(worker);
             }
@@ -299,7 +296,7 @@ impl<'a> Fetching<'a> {
     }
 
     /// The first block is done with.
-    fn settle(&mut self, client: &mut Client, settle: &mut Settle) -> Result<()> {
+    fn settle(&mut self, store: &mut Store, settle: &mut Settle) -> Result<()> {
         let Some(head) = self.given.pop_front() else {
             return Ok(());
         };
@@ -307,7 +304,7 @@ impl<'a> Fetching<'a> {
             State::Failed { error, .. } => Err(error),
             _ => Ok(()),
         };
-        settle(client, result)
+        settle(&mut store.client, result)
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a command word to the module that carries it out.
+//! From a command word to the function that carries it out.
 
 pub mod clean;
 pub mod download;
@@ -15,40 +15,16 @@ use crate::error::Result;
 
 /// Do what the command line asks for.
 pub fn carry_out(session: &mut Session, options: &Options) -> Result<()> {
-    let name = session.name.as_ref();
-    let (client, keys) = (&mut session.client, &session.keys);
-    let (age, ring) = (&session.age, &session.ring);
-    match (options.command, name) {
-        (Command::Upload, Some(name)) => {
-            let wanted = upload::Options::new(options, session.index_blocks, age);
-            upload::upload(client, keys, name, &wanted, &session.brief, ring)
-        }
-        (Command::Download, Some(name)) => {
-            let wanted = download::Options::new(options, age);
-            download::download(client, keys, name, &wanted, &session.brief, ring)
-        }
-        (Command::Verify, Some(name)) => {
-            verify::verify(client, keys, name, options.quick, &session.brief, ring)
-        }
-        (Command::Info, Some(name)) => {
-            streams::print(&streams::info(client, keys, name, options.raw, ring)?)
-        }
-        (Command::Delete, Some(name)) => streams::delete(client, keys, name, options.force),
-        (Command::List, _) if options.incomplete => {
-            streams::print(&clean::incomplete(client, keys)?)
-        }
-        (Command::Clean, _) => streams::print(&clean::clean(
-            client,
-            keys,
-            options.older_than,
-            options.dry_run,
-        )?),
-        (Command::List, _) => {
-            let (text, result) = streams::list(client, keys, options.long, ring);
-            streams::print(&text).and(result)
-        }
-        (Command::CreateBucket, _) => client.create_bucket(),
-        (Command::DeleteBucket, _) => client.delete_bucket(),
-        (_, None) => Err(session::missing("--stream")),
+    match options.command {
+        Command::Upload => upload::upload(session, options),
+        Command::Download => download::download(session, options),
+        Command::List if options.incomplete => clean::incomplete(session),
+        Command::List => streams::list(session, options),
+        Command::Info => streams::info(session, options),
+        Command::Verify => verify::verify(session, options),
+        Command::Delete => streams::delete(session, options),
+        Command::Clean => clean::clean(session, options),
+        Command::CreateBucket => session.store.client.create_bucket(),
+        Command::DeleteBucket => session.store.client.delete_bucket(),
     }
 }

@@ -19,7 +19,8 @@ use crate::s3::{Client, Kind};
 use crate::stream::block;
 use crate::stream::index_writer::{Index, Ledger};
 use crate::stream::manifest::{BlockRef, Manifest, Record};
-use crate::stream::name::{Keys, Name};
+use crate::stream::name::Name;
+use crate::stream::store::Store;
 use crate::stream::stored::Stored;
 use crate::text::hex::Hash;
 use crate::workers::coordinator::{Team, trouble};
@@ -51,8 +52,7 @@ impl Plan {
 
 /// An upload under way.
 pub struct Sending<'a> {
-    client: &'a mut Client,
-    keys: &'a Keys,
+    store: &'a mut Store,
     record: &'a Record,
     plan: &'a Plan,
     /// What an earlier run has stored already.
@@ -67,15 +67,13 @@ pub struct Sending<'a> {
 impl<'a> Sending<'a> {
     /// The upload of this record. `stored` is what there is of it already.
     pub fn new(
-        client: &'a mut Client,
-        keys: &'a Keys,
+        store: &'a mut Store,
         record: &'a Record,
         plan: &'a Plan,
         stored: Option<Stored>,
     ) -> Sending<'a> {
         Sending {
-            client,
-            keys,
+            store,
             record,
             plan,
             stored,
@@ -97,7 +95,7 @@ impl<'a> Sending<'a> {
             true => self.alone(&mut source)?,
             false => self.with_workers(&mut source, brief)?,
         }
-        let stopped = || self.client.progress().check();
+        let stopped = || self.store.progress().check();
         source.finish(stopped).map_err(|e| match e.exit() {
             Exit::Data => e.also("nothing was committed"),
             _ => e,
@@ -110,7 +108,7 @@ impl<'a> Sending<'a> {
             return Ok(());
         }
         let why = format!("{} bytes were read, and {stored} stored", self.read);
-        let what = what(self.client, &self.record.name);
+        let what = what(&self.store.client, &self.record.name);
         Err(Error::new(Exit::Internal, what, why))
     }
 
@@ -173,7 +171,7 @@ impl<'a> Sending<'a> {
             source.stream(),
             free.bytes_mut(),
             |piece| hasher.update(piece),
-            || self.client.progress().check(),
+            || self.store.progress().check(),
         );
         let length = read.map_err(|broken| source.failure(broken))?;
         Ok((length, hasher.finalize().into()))
@@ -190,8 +188,8 @@ impl<'a> Sending<'a> {
             .contains(&(block.length, sha256))
         {
             let (name, id) = (&self.record.name, &self.record.upload);
-            let key = self.keys.block(name, id, block.number, &sha256);
-            block::store(self.client, &key, bytes, length, sha256)?;
+            let key = self.store.keys.block(name, id, block.number, &sha256);
+            block::store(&mut self.store.client, &key, bytes, length, sha256)?;
         }
         self.done(block)
     }
@@ -206,18 +204,18 @@ impl<'a> Sending<'a> {
         } = self.record;
         let task = Task::new(name, upload, *blocksize, self.plan.encryption());
         let mut team = Team::new(brief, brief.jobs, task, Some(source.share()?));
-        if team.idle(self.client).is_none() {
+        if team.idle(&self.store.client).is_none() {
             return self.alone(source);
         }
         if let Err(e) = self.take_turns(&mut team, source) {
-            for (_, report) in team.dismiss(self.client) {
+            for (_, report) in team.dismiss(&mut self.store.client) {
                 if let Report::Stored(block) = report {
                     self.books.enter(block);
                 }
             }
             return Err(e);
         }
-        match team.finish(self.client)? {
+        match team.finish(&mut self.store.client)? {
             None => Ok(()),
             Some(report) => Err(trouble(report, Some(source))),
         }
@@ -228,19 +226,19 @@ impl<'a> Sending<'a> {
         let (mut next, mut turn, mut ended) = (0, None, false);
         while !ended || !self.books.has_all_before(next) {
             let worker = match turn.is_none() && !ended && self.books.has_room_for(next) {
-                true => team.idle(self.client),
+                true => team.idle(&self.store.client),
                 false => None,
             };
             if let Some(worker) = worker {
                 let order = Order::Read {
                     number: next,
-                    underway: self.client.is_underway(),
+                    underway: self.store.client.is_underway(),
                     stored: self.stored_under(next)?,
                 };
                 team.order(worker, &order);
                 turn = Some(worker);
             }
-            match team.next(self.client)? {
+            match team.next(&mut self.store.client)? {
                 None => {}
                 Some((_, Report::Header(length))) => self.header = Some(length),
                 Some((worker, Report::Read(length))) if turn == Some(worker) => {
@@ -249,16 +247,18 @@ impl<'a> Sending<'a> {
                     self.check_length(self.read)?;
                     ended = length < self.record.blocksize;
                     match length {
-                        0 => team.relieve(worker, self.client),
+                        0 => team.relieve(worker, &self.store.client),
                         _ => next += 1,
                     }
                 }
                 Some((worker, Report::Stored(block))) => {
-                    team.relieve(worker, self.client);
+                    team.relieve(worker, &self.store.client);
                     self.done(block)?;
                 }
                 // It did not know that something was stored meanwhile.
-                Some((worker, Report::Failed { early: true, .. })) if self.client.is_underway() => {
+                Some((worker, Report::Failed { early: true, .. }))
+                    if self.store.client.is_underway() =>
+                {
                     team.order(worker, &Order::Again);
                 }
                 Some((_, report)) => return Err(trouble(report, Some(source))),
@@ -274,7 +274,7 @@ impl<'a> Sending<'a> {
                 let why = "the stream is longer than --size says: not committed";
                 Err(Error::new(
                     Exit::Data,
-                    what(self.client, &self.record.name),
+                    what(&self.store.client, &self.record.name),
                     why,
                 ))
             }
@@ -286,7 +286,7 @@ impl<'a> Sending<'a> {
     /// order.
     fn stored_under(&mut self, number: u64) -> Result<Vec<(u64, Hash)>> {
         match &mut self.stored {
-            Some(stored) => stored.under(self.client, number),
+            Some(stored) => stored.under(&mut self.store.client, number),
             None => Ok(Vec::new()),
         }
     }
@@ -294,8 +294,8 @@ impl<'a> Sending<'a> {
     /// A block is stored: into the books with it, and indexes that are full
     /// into the store.
     fn done(&mut self, block: BlockRef) -> Result<()> {
-        self.client.set_underway(true);
-        self.client.progress().block_done(block.length);
+        self.store.client.set_underway(true);
+        self.store.progress().block_done(block.length);
         self.books.enter(block);
         while let Some(index) = self.books.next_index() {
             self.put_index(index)?;
@@ -305,13 +305,12 @@ impl<'a> Sending<'a> {
 
     fn put_index(&mut self, index: Index) -> Result<()> {
         let (name, upload) = (&self.record.name, &self.record.upload);
-        let key = self
-            .keys
-            .index(name, upload, index.number, &index.entry.sha256);
-        self.client.put(&key, Kind::Index, index.text.as_bytes())?;
+        let Store { client, keys } = &mut *self.store;
+        let key = keys.index(name, upload, index.number, &index.entry.sha256);
+        client.put(&key, Kind::Index, index.text.as_bytes())?;
         if self.books.is_full() {
             let why = "the stream has too many blocks: use a larger --blocksize";
-            return Err(self.client.error(Exit::Usage, Some(&key), why));
+            return Err(client.error(Exit::Usage, Some(&key), why));
         }
         Ok(())
     }

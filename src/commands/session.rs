@@ -17,6 +17,7 @@ use crate::protection::keyring::Keyring;
 use crate::s3::{Client, Endpoint, Headers, Known, Reload, Setup, check_bucket};
 use crate::stream::manifest::INDEX_BLOCKS;
 use crate::stream::name::{Keys, Name};
+use crate::stream::store::Store;
 use crate::workers::task::Brief;
 
 /// Region where nobody names one, as AWS's own tools have it.
@@ -30,12 +31,10 @@ const PREFIX_LIMIT: usize = 600;
 
 /// What a command works with.
 pub struct Session {
-    /// Speaks to the bucket.
-    pub client: Client,
-    /// Names the objects.
-    pub keys: Keys,
+    /// The bucket.
+    pub store: Store,
     /// The stream, for the commands that are about one.
-    pub name: Option<Name>,
+    name: Option<Name>,
     /// Where messages go.
     pub progress: Arc<Progress>,
     /// Blocks per index.
@@ -48,8 +47,15 @@ pub struct Session {
     pub ring: Keyring,
 }
 
+impl Session {
+    /// The stream that the command is about. 64 if none was named.
+    pub fn name(&self) -> Result<Name> {
+        self.name.clone().ok_or_else(|| missing("--stream"))
+    }
+}
+
 /// What a command needs, and was not given.
-pub fn missing(option: &str) -> Error {
+fn missing(option: &str) -> Error {
     Error::new(Exit::Usage, option, "missing (see s3pipe -h)")
 }
 
@@ -121,8 +127,10 @@ pub fn open(options: &Options) -> Result<Session> {
     let mut client = client(&brief, reload, progress.clone())?;
     client.set_expiry(expires);
     Ok(Session {
-        client,
-        keys: Keys::new(&brief.prefix),
+        store: Store {
+            client,
+            keys: Keys::new(&brief.prefix),
+        },
         name,
         progress,
         index_blocks,

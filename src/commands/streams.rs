@@ -5,50 +5,47 @@
 
 use std::io::Write;
 
+use crate::cli::Options;
+use crate::commands::session::Session;
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
 use crate::protection::keyring::Keyring;
 use crate::s3::Client;
-use crate::stream::commit::{self, Head};
-use crate::stream::name::{Keys, Name};
-use crate::stream::remove::{remove_head, remove_stream, see_gone};
+use crate::stream::manifest::Manifest;
+use crate::stream::name::Name;
+use crate::stream::remove::{remove_damaged, remove_head, remove_stream, see_gone};
+use crate::stream::store::Store;
 use crate::stream::version1::{self, Old};
 use crate::stream::{self, Stream};
 use crate::text::time::Utc;
 use crate::text::units::human;
 
-/// The names of all committed streams, sorted, one a line; `long` puts
-/// creation time, bytes and blocks before each, separated by tabs.
+/// Print the names of all committed streams, sorted, one a line; with `-l`, creation
+/// time, bytes and blocks before each, separated by tabs.
 ///
-/// For `long` the seals are checked that `ring` demands. A stream that cannot
-/// be read has `?` there, and makes the result 65.
-pub fn list(client: &mut Client, keys: &Keys, long: bool, ring: &Keyring) -> (String, Result<()>) {
+/// With `-l` the seals are checked that are demanded. A stream that cannot be read
+/// has `?` there, and makes the result 65.
+pub fn list(session: &mut Session, options: &Options) -> Result<()> {
     let mut out = String::new();
-    let result = list_into(client, keys, long, ring, &mut out);
-    (out, result)
+    let result = list_into(&mut session.store, options.long, &session.ring, &mut out);
+    print(&out).and(result)
 }
 
-fn list_into(
-    client: &mut Client,
-    keys: &Keys,
-    long: bool,
-    ring: &Keyring,
-    out: &mut String,
-) -> Result<()> {
-    let prefix = keys.manifests();
+fn list_into(store: &mut Store, long: bool, ring: &Keyring, out: &mut String) -> Result<()> {
+    let prefix = store.keys.manifests();
     let mut names = Vec::new();
-    client.list(&prefix, |object| {
+    store.client.list(&prefix, |object| {
         // What is no stream's name was not made by s3pipe.
         names.extend(Name::decode(&object.key[prefix.len()..]));
         Ok(())
     })?;
-    names.extend(version1::names(client)?);
+    names.extend(version1::names(&mut store.client)?);
     names.sort();
     names.dedup();
     let mut result = Ok(());
     for name in names {
         if long {
-            match stream::find_sealed(client, keys, &name, ring) {
+            match stream::find_sealed(store, &name, ring) {
                 Ok(Some(stream)) => out.push_str(&long_line(&stream)),
                 // Deleted since it was listed.
                 Ok(None) => continue,
@@ -80,35 +77,34 @@ fn old_time(old: &Old) -> String {
     old.created.map_or("-".to_string(), Utc::rfc3339)
 }
 
-/// A stream in words, or its manifest as it is stored; its seals are checked as
-/// far as `ring` demands them.
-pub fn info(
-    client: &mut Client,
-    keys: &Keys,
-    name: &Name,
-    raw: bool,
-    ring: &Keyring,
-) -> Result<String> {
-    let m = match stream::open_sealed(client, keys, name, ring)? {
-        Stream::Current(manifest) if raw => return Ok(manifest.to_text()),
-        Stream::Current(manifest) => manifest,
-        Stream::Old(_) if raw => {
+/// Print a summary of a stream, or its manifest as it is stored; its seals are
+/// checked as far as they are demanded.
+pub fn info(session: &mut Session, options: &Options) -> Result<()> {
+    let name = &session.name()?;
+    let stream = stream::open_sealed(&mut session.store, name, &session.ring)?;
+    print(&match stream {
+        Stream::Current(manifest) if options.raw => manifest.to_text(),
+        Stream::Current(manifest) => summary(&manifest, &session.ring),
+        Stream::Old(_) if options.raw => {
             let why = "a stream of version 1 has no manifest";
             return Err(Error::new(Exit::Usage, "--raw", why));
         }
         Stream::Old(old) => {
-            old.warn(client);
-            return Ok(table(&[
+            old.warn(&session.store.client);
+            table(&[
                 ("stream", old.name.printable()),
                 ("version", "1".into()),
                 ("created", old_time(&old)),
                 ("bytes", amount(old.bytes())),
                 ("blocks", old.blocks.len().to_string()),
-            ]));
+            ])
         }
-    };
+    })
+}
+
+fn summary(m: &Manifest, ring: &Keyring) -> String {
     let mut lines = vec![
-        ("stream", name.printable()),
+        ("stream", m.name.printable()),
         ("upload", m.upload.as_str().to_string()),
         ("created", m.created.rfc3339()),
         ("bytes", amount(m.bytes())),
@@ -120,7 +116,7 @@ pub fn info(
     for seal in &m.seals {
         lines.push(("seal", format!("{} ({})", seal.name(), ring.remark(seal))));
     }
-    Ok(table(&lines))
+    table(&lines)
 }
 
 fn amount(bytes: u64) -> String {
@@ -133,19 +129,17 @@ fn table(lines: &[(&str, String)]) -> String {
 }
 
 /// Remove a stream: what makes it one before its blocks, so that nothing ever
-/// names a block that is gone. 66 if there is none, unless `force`.
-pub fn delete(client: &mut Client, keys: &Keys, name: &Name, force: bool) -> Result<()> {
-    match stream::open(client, keys, name) {
-        Ok(Stream::Current(manifest)) => remove_stream(client, keys, &manifest),
-        Ok(Stream::Old(_)) => delete_old(client, name),
+/// names a block that is gone. 66 if there is none, unless `--force`.
+pub fn delete(session: &mut Session, options: &Options) -> Result<()> {
+    let name = &session.name()?;
+    let (store, force) = (&mut session.store, options.force);
+    match stream::open(store, name) {
+        Ok(Stream::Current(manifest)) => remove_stream(store, &manifest),
+        Ok(Stream::Old(_)) => delete_old(&mut store.client, name),
         Err(e) if force && e.exit() == Exit::Missing => Ok(()),
-        // Its blocks are for clean to find.
         Err(e) if force && e.exit() == Exit::Data => {
-            remove_head(client, &keys.manifest(name), &mut |client| {
-                let head = commit::look(client, keys, name)?;
-                Ok(!matches!(head, Head::Damaged(..)))
-            })?;
-            delete_old(client, name)
+            remove_damaged(store, name)?;
+            delete_old(&mut store.client, name)
         }
         Err(e) if e.exit() == Exit::Data => Err(e.also("delete -f removes it")),
         Err(e) => Err(e),

@@ -14,6 +14,7 @@ use crate::s3::{
 use crate::stream::manifest::{MANIFEST_LIMIT, Manifest, Record};
 use crate::stream::name::{Keys, Name, UploadId};
 use crate::stream::record;
+use crate::stream::store::Store;
 
 /// How often a manifest that a server took but does not show is sent again.
 const UNSEEN_LIMIT: u32 = 8;
@@ -43,7 +44,12 @@ impl Head {
 }
 
 /// Look at a stream's manifest.
-pub fn look(client: &mut Client, keys: &Keys, name: &Name) -> Result<Head> {
+pub fn look(store: &mut Store, name: &Name) -> Result<Head> {
+    look_with(&mut store.client, &store.keys, name)
+}
+
+/// The same between two deletions, where only the client is at hand.
+pub(super) fn look_with(client: &mut Client, keys: &Keys, name: &Name) -> Result<Head> {
     let key = keys.manifest(name);
     let parse = |body: &[u8]| {
         let manifest = Manifest::parse(body)?;
@@ -62,8 +68,8 @@ pub fn look(client: &mut Client, keys: &Keys, name: &Name) -> Result<Head> {
 
 /// The manifest of a stream that is to be read, or that is being read. None where
 /// there is none; 65 where it makes no sense, 77 where that cannot be told.
-pub fn read(client: &mut Client, keys: &Keys, name: &Name) -> Result<Option<Box<Manifest>>> {
-    let (exit, why) = match look(client, keys, name)? {
+pub fn read(store: &mut Store, name: &Name) -> Result<Option<Box<Manifest>>> {
+    let (exit, why) = match look(store, name)? {
         Head::Present(manifest, _) => return Ok(Some(manifest)),
         Head::Absent => return Ok(None),
         Head::Damaged(_, why) => (Exit::Data, why),
@@ -72,7 +78,7 @@ pub fn read(client: &mut Client, keys: &Keys, name: &Name) -> Result<Option<Box<
             (Exit::Denied, why.to_string())
         }
     };
-    Err(client.error(exit, Some(&keys.manifest(name)), why))
+    Err(store.error(exit, name, why))
 }
 
 fn nothing_read(client: &mut Client, key: &str, failure: Failure) -> Result<Head> {
@@ -99,21 +105,21 @@ fn nothing_read(client: &mut Client, key: &str, failure: Failure) -> Result<Head
 /// 75 if another upload was committed meanwhile or ours was removed, 73 if the
 /// stream turns out to exist, 69 'commit unknown' if the service does not answer.
 pub fn commit(
-    client: &mut Client,
-    keys: &Keys,
+    store: &mut Store,
     manifest: &Manifest,
     record: &Record,
     seen: Head,
     force: bool,
 ) -> std::result::Result<Head, Uncommitted> {
-    let key = keys.manifest(&manifest.name);
+    let key = store.keys.manifest(&manifest.name);
     let text = manifest.to_text();
-    client.set_underway(true);
+    store.client.set_underway(true);
     // Where reading was never allowed, waiting for it leads nowhere.
-    client.may_not_read(seen == Head::Unknown);
+    store.client.may_not_read(seen == Head::Unknown);
     let mut commit = Commit {
-        keys,
+        store,
         manifest,
+        record,
         key: &key,
         text: &text,
         force,
@@ -126,7 +132,7 @@ pub fn commit(
         answered: 0,
         answered_since: None,
     };
-    match commit.run(client, record) {
+    match commit.run() {
         Ok(()) => Ok(commit.seen),
         Err(error) => Err(Uncommitted {
             unheard: commit.unheard,
@@ -145,8 +151,9 @@ pub struct Uncommitted {
 
 /// A commit under way.
 struct Commit<'a> {
-    keys: &'a Keys,
+    store: &'a mut Store,
     manifest: &'a Manifest,
+    record: &'a Record,
     key: &'a str,
     text: &'a str,
     force: bool,
@@ -167,9 +174,9 @@ struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    fn run(&mut self, client: &mut Client, record: &Record) -> Result<()> {
+    fn run(&mut self) -> Result<()> {
         while self.answered < UNSEEN_LIMIT {
-            if self.attempt(client, record)? {
+            if self.attempt()? {
                 return Ok(());
             }
         }
@@ -178,7 +185,8 @@ impl Commit<'_> {
         } else {
             "the service refuses a condition that holds: nothing was committed"
         };
-        Err(client.error(Exit::Unavailable, Some(self.key), why))
+        let name = &self.manifest.name;
+        Err(self.store.error(Exit::Unavailable, name, why))
     }
 
     /// What is known of the commit, for an error.
@@ -196,40 +204,42 @@ impl Commit<'_> {
     ///
     /// The record comes after the manifest: where somebody deleted that, the
     /// record had gone before.
-    fn attempt(&mut self, client: &mut Client, record: &Record) -> Result<bool> {
+    fn attempt(&mut self) -> Result<bool> {
         // Not every store honours a condition: all that it has is this look.
-        let found = look(client, self.keys, &self.manifest.name);
+        let found = look(self.store, &self.manifest.name);
         let found = found.map_err(|e| self.doubtful(e))?;
         if self.is_ours(&found) {
             return Ok(true);
         }
-        self.note(client, found)?;
-        let owned = record::check(client, self.keys, record, self.so_far());
-        let owned = owned.and_then(|()| client.progress().check());
+        self.note(found)?;
+        let owned = record::check(self.store, self.record, self.so_far());
+        let owned = owned.and_then(|()| self.store.progress().check());
         owned.map_err(|e| match e.exit() {
             Exit::Changed => e,
             _ => self.unseen(e),
         })?;
-        let sent = self.send(client);
+        let sent = self.send();
         self.unheard |= may_be_carried_out(&sent);
-        let Some(found) = seen_after(client, self.keys, self.manifest, &sent)? else {
+        let Some(found) = seen_after(self.store, self.manifest, &sent)? else {
             return Ok(true);
         };
         let untouched = found == self.seen;
-        self.note(client, found)?;
+        self.note(found)?;
         match sent {
             Err(Halt::Passing(fault)) => {
+                let client = &mut self.store.client;
                 let pause = client.pause(&mut self.trial, &fault, Some(self.key));
                 pause.map_err(|f| self.unseen(f.error))?;
                 return Ok(false);
             }
-            Err(Halt::Final(failure)) => self.judge(client, *failure, untouched)?,
+            Err(Halt::Final(failure)) => self.judge(*failure, untouched)?,
             Ok(_) => {}
         }
         self.answered += 1;
         let since = *self.answered_since.get_or_insert_with(Instant::now);
-        let left = client.evidence_time().saturating_sub(since.elapsed());
-        let progress = client.progress();
+        let time = self.store.client.evidence_time();
+        let left = time.saturating_sub(since.elapsed());
+        let progress = self.store.progress();
         progress.wait(backoff(self.answered, os::chance(), None).min(left));
         progress.check().map_err(|e| self.unseen(e))?;
         Ok(false)
@@ -240,7 +250,7 @@ impl Commit<'_> {
     }
 
     /// What was found is what the next attempt replaces, if that may be.
-    fn note(&mut self, client: &Client, found: Head) -> Result<()> {
+    fn note(&mut self, found: Head) -> Result<()> {
         let damaged = matches!(found, Head::Damaged(..));
         let seen = std::mem::replace(&mut self.seen, Head::Unknown);
         // A moment in which it is not shown does not make another one of it.
@@ -248,7 +258,7 @@ impl Commit<'_> {
         self.seen = if again {
             found
         } else {
-            let next = unchanged(client, self.key, self.manifest, seen, found, self.force);
+            let next = unchanged(self.store, self.manifest, seen, found, self.force);
             next.map_err(|e| if damaged { self.doubtful(e) } else { e })?
         };
         Ok(())
@@ -274,11 +284,11 @@ impl Commit<'_> {
 
     /// What a final answer means after which our manifest is not to be seen. It
     /// was `untouched`: what the condition named is there still.
-    fn judge(&mut self, client: &mut Client, failure: Failure, untouched: bool) -> Result<()> {
+    fn judge(&mut self, failure: Failure, untouched: bool) -> Result<()> {
         match failure.status() {
             Some(501) if self.conditional => self.conditional = false,
             // The service compares ETags in another way than we gave it.
-            Some(412) if untouched => client.toggle_etag_quotes(),
+            Some(412) if untouched => self.store.client.toggle_etag_quotes(),
             // It was deleted meanwhile, or it may have been.
             Some(404) if failure.no_such_key() => {}
             Some(409 | 412) => {}
@@ -287,7 +297,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn send(&mut self, client: &mut Client) -> std::result::Result<(), Halt> {
+    fn send(&mut self) -> std::result::Result<(), Halt> {
         let etag = match &self.seen {
             Head::Present(_, etag) => etag.as_deref(),
             Head::Damaged(sight, _) => sight.as_ref().and_then(|sight| sight.etag.as_deref()),
@@ -303,10 +313,10 @@ impl Commit<'_> {
         if self.conditional && put.condition == Condition::None && !self.warned {
             self.warned = true;
             let why = "the manifest has no ETag: it is replaced without a condition";
-            let warning = client.error(Exit::Data, Some(self.key), why);
-            client.progress().warn(&warning.to_string());
+            let warning = self.store.error(Exit::Data, &self.manifest.name, why);
+            self.store.progress().warn(&warning.to_string());
         }
-        client.step(&mut put, &mut self.trial)
+        self.store.client.step(&mut put, &mut self.trial)
     }
 }
 
@@ -322,14 +332,7 @@ fn may_be_carried_out(sent: &std::result::Result<(), Halt>) -> bool {
 }
 
 /// What our commit is to replace: what was found, if that is what was seen.
-fn unchanged(
-    client: &Client,
-    key: &str,
-    ours: &Manifest,
-    seen: Head,
-    found: Head,
-    force: bool,
-) -> Result<Head> {
+fn unchanged(store: &Store, ours: &Manifest, seen: Head, found: Head, force: bool) -> Result<Head> {
     let older = |m: &Manifest| m.created <= ours.created && m.upload != ours.upload;
     match (&seen, &found) {
         (_, Head::Unknown) => Ok(seen),
@@ -339,15 +342,15 @@ fn unchanged(
         (Head::Unknown | Head::Damaged(..), Head::Present(m, _)) if force && older(m) => Ok(found),
         (Head::Unknown, Head::Present(m, _)) if older(m) => {
             let why = "this stream exists already (-f replaces it)";
-            Err(client.error(Exit::Exists, Some(key), why))
+            Err(store.error(Exit::Exists, &ours.name, why))
         }
         (_, Head::Damaged(sight, why)) if !force || sight.is_none() => {
-            Err(client.error(Exit::Changed, Some(key), why))
+            Err(store.error(Exit::Changed, &ours.name, why))
         }
         (_, Head::Damaged(..)) => Ok(found),
         _ if found.upload() != seen.upload() => {
             let why = "another upload was committed meanwhile";
-            Err(client.error(Exit::Changed, Some(key), why))
+            Err(store.error(Exit::Changed, &ours.name, why))
         }
         _ => Ok(found),
     }
@@ -355,8 +358,7 @@ fn unchanged(
 
 /// None if our manifest is the one that stands; else what was found.
 fn seen_after(
-    client: &mut Client,
-    keys: &Keys,
+    store: &mut Store,
     manifest: &Manifest,
     sent: &std::result::Result<(), Halt>,
 ) -> Result<Option<Head>> {
@@ -368,19 +370,19 @@ fn seen_after(
     if stopped.is_some() {
         // The request may have been carried out: one look, then we stop.
         os::ignore_stop();
-        client.be_brief();
+        store.client.be_brief();
     }
-    let found = look(client, keys, &manifest.name)
-        .map_err(|e| Error::new(e.exit(), "commit unknown", e))?;
+    let found =
+        look(store, &manifest.name).map_err(|e| Error::new(e.exit(), "commit unknown", e))?;
     match found {
         Head::Present(found, _) if *found == *manifest => Ok(None),
         Head::Unknown if failure.is_some_and(|f| f.status() == Some(412)) => {
             let why = "this stream exists already, and may not be read (403)";
-            Err(client.error(Exit::Exists, Some(&keys.manifest(&manifest.name)), why))
+            Err(store.error(Exit::Exists, &manifest.name, why))
         }
         Head::Unknown if sent.is_ok() => {
             let why = "stored, but it may not be read back (403): commit unknown";
-            Err(client.error(Exit::Denied, Some(&keys.manifest(&manifest.name)), why))
+            Err(store.error(Exit::Denied, &manifest.name, why))
         }
         found => match stopped {
             // What was sent may still be on its way to the store.

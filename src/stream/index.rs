@@ -7,26 +7,25 @@
 use std::ops::Range;
 
 use crate::error::{Error, Exit, Result};
-use crate::s3::{Client, Get, Kind};
+use crate::s3::{Get, Kind};
 use crate::stream::commit;
 use crate::stream::manifest::{BlockRef, IndexRef, Manifest, index_length, parse_index};
-use crate::stream::name::Keys;
+use crate::stream::store::Store;
 
 /// Read the indexes that list bytes of `wanted`, one after the other, and hand
 /// the blocks of each to `each`.
 pub fn each_index(
-    client: &mut Client,
-    keys: &Keys,
+    store: &mut Store,
     manifest: &Manifest,
     wanted: &Range<u64>,
-    mut each: impl FnMut(&mut Client, Vec<BlockRef>) -> Result<()>,
+    mut each: impl FnMut(&mut Store, Vec<BlockRef>) -> Result<()>,
 ) -> Result<()> {
     let (mut first, mut start) = (0, 0);
     for (n, index) in manifest.indexes.iter().enumerate() {
         let last = n + 1 == manifest.indexes.len();
         if start < wanted.end && start + index.bytes > wanted.start && !wanted.is_empty() {
-            let blocks = read_index(client, keys, manifest, n as u64, index, first, last)?;
-            each(client, blocks)?;
+            let blocks = read_index(store, manifest, n as u64, index, first, last)?;
+            each(store, blocks)?;
         }
         first += index.blocks;
         start += index.bytes;
@@ -35,37 +34,34 @@ pub fn each_index(
 }
 
 fn read_index(
-    client: &mut Client,
-    keys: &Keys,
+    store: &mut Store,
     manifest: &Manifest,
     number: u64,
     index: &IndexRef,
     first: u64,
     last: bool,
 ) -> Result<Vec<BlockRef>> {
-    let key = keys.index(&manifest.name, &manifest.upload, number, &index.sha256);
+    let key = store
+        .keys
+        .index(&manifest.name, &manifest.upload, number, &index.sha256);
     let length = index_length(index, first, manifest.blocksize);
     let mut get = Get::hashed(&key, Kind::Index, length, index.sha256);
-    let got = client.find(&mut get);
-    let text = got.map_err(|f| lost(client, keys, manifest, f.no_such_key(), f.error))?;
-    parse_index(&text.value, index, first, manifest.blocksize, last)
-        .map_err(|why| client.error(Exit::Data, Some(&key), format!("bad index: {why}")))
+    let got = store.client.find(&mut get);
+    let text = got.map_err(|f| lost(store, manifest, f.no_such_key(), f.error))?;
+    parse_index(&text.value, index, first, manifest.blocksize, last).map_err(|why| {
+        let why = format!("bad index: {why}");
+        store.client.error(Exit::Data, Some(&key), why)
+    })
 }
 
 /// What reading an object of a stream failed with. One that the manifest names
 /// and that is `missing`: the stream has changed under us (75), or is damaged
 /// (65).
-pub fn lost(
-    client: &mut Client,
-    keys: &Keys,
-    manifest: &Manifest,
-    missing: bool,
-    error: Error,
-) -> Error {
+pub fn lost(store: &mut Store, manifest: &Manifest, missing: bool, error: Error) -> Error {
     if !missing {
         return error;
     }
-    match commit::read(client, keys, &manifest.name) {
+    match commit::read(store, &manifest.name) {
         Err(e) => e,
         // The whole of it: an upload may be resumed and committed with other data.
         Ok(Some(now)) if *now == *manifest => {
@@ -74,7 +70,7 @@ pub fn lost(
         }
         Ok(_) => {
             let why = "the stream was replaced or deleted while it was being read";
-            client.error(Exit::Changed, Some(&keys.manifest(&manifest.name)), why)
+            store.error(Exit::Changed, &manifest.name, why)
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod manifest;
 pub mod name;
 pub mod record;
 pub mod remove;
+pub mod store;
 pub mod stored;
 pub mod version1;
 
@@ -15,7 +16,8 @@ use crate::error::{Error, Exit, Result};
 use crate::protection::keyring::{Keyring, Unproved};
 use crate::s3::{Client, READINGS};
 use crate::stream::manifest::Manifest;
-use crate::stream::name::{Keys, Name};
+use crate::stream::name::Name;
+use crate::stream::store::Store;
 use crate::stream::version1::Old;
 
 /// A stream that can be read.
@@ -28,35 +30,25 @@ pub enum Stream {
 
 /// Look a stream up, and see that it has the seals that these keys demand (65).
 /// Fails as [`open`] does, too.
-pub fn open_sealed(
-    client: &mut Client,
-    keys: &Keys,
-    name: &Name,
-    ring: &Keyring,
-) -> Result<Stream> {
-    let found = find_sealed(client, keys, name, ring)?;
-    found.ok_or_else(|| missing(client, keys, name))
+pub fn open_sealed(store: &mut Store, name: &Name, ring: &Keyring) -> Result<Stream> {
+    let found = find_sealed(store, name, ring)?;
+    found.ok_or_else(|| missing(store, name))
 }
 
 /// The same where there may be none.
-pub fn find_sealed(
-    client: &mut Client,
-    keys: &Keys,
-    name: &Name,
-    ring: &Keyring,
-) -> Result<Option<Stream>> {
+pub fn find_sealed(store: &mut Store, name: &Name, ring: &Keyring) -> Result<Option<Stream>> {
     let mut reading = 1;
     loop {
-        let Some(stream) = find(client, keys, name)? else {
+        let Some(stream) = find(store, name)? else {
             return Ok(None);
         };
-        match unproved(client, ring, &stream) {
+        match unproved(&store.client, ring, &stream) {
             None => return Ok(Some(stream)),
             Some(Unproved::Failed(e)) => return Err(e),
             // It may have been damaged on its way.
             Some(Unproved::Refused(_)) if reading < READINGS => reading += 1,
             Some(Unproved::Refused(why)) => {
-                return Err(client.error(Exit::Data, Some(&keys.manifest(name)), why));
+                return Err(store.error(Exit::Data, name, why));
             }
         }
     }
@@ -77,22 +69,22 @@ fn unproved(client: &Client, ring: &Keyring, stream: &Stream) -> Option<Unproved
 }
 
 /// Look a stream up. 66 if there is none, 77 if that cannot be told.
-pub fn open(client: &mut Client, keys: &Keys, name: &Name) -> Result<Stream> {
-    let found = find(client, keys, name)?;
-    found.ok_or_else(|| missing(client, keys, name))
+pub fn open(store: &mut Store, name: &Name) -> Result<Stream> {
+    let found = find(store, name)?;
+    found.ok_or_else(|| missing(store, name))
 }
 
-fn missing(client: &Client, keys: &Keys, name: &Name) -> Error {
-    client.error(Exit::Missing, Some(&keys.manifest(name)), "no such stream")
+fn missing(store: &Store, name: &Name) -> Error {
+    store.error(Exit::Missing, name, "no such stream")
 }
 
-fn find(client: &mut Client, keys: &Keys, name: &Name) -> Result<Option<Stream>> {
+fn find(store: &mut Store, name: &Name) -> Result<Option<Stream>> {
     // That there is none is believed the second time.
     for _ in 0..2 {
-        if let Some(manifest) = commit::read(client, keys, name)? {
+        if let Some(manifest) = commit::read(store, name)? {
             return Ok(Some(Stream::Current(manifest)));
         }
-        if let Some(old) = version1::open(client, name)? {
+        if let Some(old) = version1::open(&mut store.client, name)? {
             return Ok(Some(Stream::Old(old)));
         }
     }
@@ -102,7 +94,7 @@ fn find(client: &mut Client, keys: &Keys, name: &Name) -> Result<Option<Stream>>
 /// Whether the manifest of this stream is still this one, in all that it says: an
 /// upload may be resumed after a deletion, and committed with other data. 65 if
 /// it makes no sense any more, 77 if that cannot be told.
-pub fn is_unchanged(client: &mut Client, keys: &Keys, manifest: &Manifest) -> Result<bool> {
-    let now = commit::read(client, keys, &manifest.name)?;
+pub fn is_unchanged(store: &mut Store, manifest: &Manifest) -> Result<bool> {
+    let now = commit::read(store, &manifest.name)?;
     Ok(now.is_some_and(|now| *now == *manifest))
 }

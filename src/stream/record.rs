@@ -8,7 +8,8 @@ use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
 use crate::s3::{Client, Condition, Get, Got, Halt, Kind, Put, READINGS, Trial, backoff};
 use crate::stream::manifest::{RECORD_LIMIT, Record};
-use crate::stream::name::{Keys, Name, UploadId};
+use crate::stream::name::{Name, UploadId};
+use crate::stream::store::Store;
 
 /// How often the condition of a PUT may be refused although it holds: with quotes
 /// and without, and once more each, since one could be a mistake.
@@ -19,10 +20,10 @@ const REFUSALS: u32 = 3;
 /// The record of an id is sent once: a repeated one might be carried out after
 /// somebody has removed the first, and its upload would not notice. Where it is
 /// not there after an attempt that proved nothing, another id is taken.
-pub fn create(client: &mut Client, keys: &Keys, name: &Name, blocksize: u64) -> Result<Record> {
+pub fn create(store: &mut Store, name: &Name, blocksize: u64) -> Result<Record> {
     let (mut trial, mut unseen) = (Trial::default(), 0);
     loop {
-        let now = client.now();
+        let now = store.client.now();
         let record = Record {
             name: name.clone(),
             upload: UploadId::new(now, random()?),
@@ -30,15 +31,15 @@ pub fn create(client: &mut Client, keys: &Keys, name: &Name, blocksize: u64) -> 
             blocksize,
             nonce: random()?,
         };
-        match try_to_create(client, keys, &record, &mut trial) {
+        match try_to_create(store, &record, &mut trial) {
             Ok(true) => return Ok(record),
             Ok(false) => {}
             // The service says that it was stored, and does not show it.
             Err(e) if e.exit() == Exit::Changed && unseen < REFUSALS => unseen += 1,
             Err(e) => {
-                client.be_brief();
+                store.client.be_brief();
                 // The first error is the one that matters.
-                let _ = client.delete(&keys.record(name, &record.upload), Kind::Record);
+                let _ = store.delete_record(name, &record.upload);
                 return Err(e);
             }
         }
@@ -46,51 +47,52 @@ pub fn create(client: &mut Client, keys: &Keys, name: &Name, blocksize: u64) -> 
 }
 
 /// Send this record once. False where another one must be tried.
-fn try_to_create(
-    client: &mut Client,
-    keys: &Keys,
-    record: &Record,
-    trial: &mut Trial,
-) -> Result<bool> {
-    let (text, key) = (record.to_text(), keys.record(&record.name, &record.upload));
+fn try_to_create(store: &mut Store, record: &Record, trial: &mut Trial) -> Result<bool> {
+    let (text, key) = (
+        record.to_text(),
+        store.keys.record(&record.name, &record.upload),
+    );
     let mut put = Put::new(&key, Kind::Record, text.as_bytes());
-    let fault = match client.step(&mut put, trial) {
-        Ok(()) => return see(client, keys, record).map(|()| true),
+    let fault = match store.client.step(&mut put, trial) {
+        Ok(()) => return see(store, record).map(|()| true),
         Err(Halt::Final(failure)) => return Err(failure.error),
         Err(Halt::Passing(fault)) => fault,
     };
-    let found = client.get(get(&key, &record.name, &record.upload))?;
+    let found = store.client.get(get(&key, &record.name, &record.upload))?;
     if let Some(got) = found.filter(|got| got.value == *record) {
-        if proves(client, keys, record, &got, put.lacked_etag)? {
+        if proves(store, record, &got, put.lacked_etag)? {
             return Ok(true);
         }
         // It is of no use to anybody.
-        let _ = client.delete(&key, Kind::Record);
+        let _ = store.client.delete(&key, Kind::Record);
     }
-    client.pause(trial, &fault, Some(&key))?;
+    store.client.pause(trial, &fault, Some(&key))?;
     Ok(false)
 }
 
 /// Write a record in place of the one that was `seen`.
-fn replace(client: &mut Client, keys: &Keys, record: &Record, seen: &Got<Record>) -> Result<()> {
-    let (text, key) = (record.to_text(), keys.record(&record.name, &record.upload));
+fn replace(store: &mut Store, record: &Record, seen: &Got<Record>) -> Result<()> {
+    let (text, key) = (
+        record.to_text(),
+        store.keys.record(&record.name, &record.upload),
+    );
     let mut put = Put::new(&key, Kind::Record, text.as_bytes());
     if let Some(etag) = seen.etag.as_deref() {
         put.condition = Condition::Unchanged(etag);
     }
     let (mut trial, mut refusals) = (Trial::default(), 0);
     loop {
-        let failure = match client.step(&mut put, &mut trial) {
+        let failure = match store.client.step(&mut put, &mut trial) {
             // It says that it was stored, and does not show it.
-            Ok(()) if refusals < REFUSALS && is_there(client, &key, record, seen)? => {
+            Ok(()) if refusals < REFUSALS && is_there(&mut store.client, &key, record, seen)? => {
                 refusals += 1;
                 continue;
             }
             Ok(()) => break,
             Err(Halt::Passing(fault)) => {
-                match client.get(get(&key, &record.name, &record.upload))? {
+                match store.client.get(get(&key, &record.name, &record.upload))? {
                     Some(got) if got.value == *record => {
-                        if proves(client, keys, record, &got, put.lacked_etag)? {
+                        if proves(store, record, &got, put.lacked_etag)? {
                             return Ok(());
                         }
                     }
@@ -98,7 +100,7 @@ fn replace(client: &mut Client, keys: &Keys, record: &Record, seen: &Got<Record>
                     // It was changed, or removed: what follows says so.
                     _ => break,
                 }
-                client.pause(&mut trial, &fault, Some(&key))?;
+                store.client.pause(&mut trial, &fault, Some(&key))?;
                 continue;
             }
             Err(Halt::Final(failure)) => failure,
@@ -108,31 +110,31 @@ fn replace(client: &mut Client, keys: &Keys, record: &Record, seen: &Got<Record>
             Some(501) if put.condition != Condition::None => put.condition = Condition::None,
             // What was named is there still: it is a mistake, or the service
             // compares ETags in its own way, with or without their quotes.
-            Some(412) if is_there(client, &key, record, seen)? => {
+            Some(412) if is_there(&mut store.client, &key, record, seen)? => {
                 refusals += 1;
                 if refusals > REFUSALS {
                     let why = "the service refuses a condition that holds";
                     return Err(failure.error.also(why));
                 }
-                client.toggle_etag_quotes();
+                store.client.toggle_etag_quotes();
             }
             Some(412) => break,
             _ if failure.no_such_key() => {
                 refusals += 1;
-                if refusals > REFUSALS || !is_there(client, &key, record, seen)? {
+                if refusals > REFUSALS || !is_there(&mut store.client, &key, record, seen)? {
                     break;
                 }
             }
             _ => return Err(failure.error),
         }
     }
-    see(client, keys, record)
+    see(store, record)
 }
 
 /// See that we may read a record that was written: both must be allowed for the
 /// commit, and now is the time to find out.
-fn see(client: &mut Client, keys: &Keys, record: &Record) -> Result<()> {
-    check(client, keys, record, "nothing was committed")
+fn see(store: &mut Store, record: &Record) -> Result<()> {
+    check(store, record, "nothing was committed")
 }
 
 /// Whether what was `shown` proves that our record is stored as all will be that
@@ -140,24 +142,23 @@ fn see(client: &mut Client, keys: &Keys, record: &Record) -> Result<()> {
 /// which `lacked_etag` and nothing else, and another look: then the service has
 /// none to give, and a PUT is proved without one for the rest of the run.
 fn proves(
-    client: &mut Client,
-    keys: &Keys,
+    store: &mut Store,
     record: &Record,
     shown: &Got<Record>,
     lacked_etag: bool,
 ) -> Result<bool> {
-    let known = client.known();
+    let known = store.client.known();
     if shown.etag.is_some() || known.etags || known.no_etags {
         return Ok(true);
     }
     if !lacked_etag {
         return Ok(false);
     }
-    see(client, keys, record)?;
-    if client.expect_no_etags() {
+    see(store, record)?;
+    if store.client.expect_no_etags() {
         let text = "this service sends no ETags: an empty answer is all that proves \
             that a block was stored";
-        client.progress().warn(text);
+        store.progress().warn(text);
     }
     Ok(true)
 }
@@ -185,15 +186,14 @@ fn get<'a>(key: &'a str, name: &'a Name, upload: &'a UploadId) -> Get<'a, Record
 /// whoever wrote it. None if there is none. 64 if its block size is not the one
 /// that is asked for.
 pub fn take_over(
-    client: &mut Client,
-    keys: &Keys,
+    store: &mut Store,
     name: &Name,
     committed: Option<&UploadId>,
     blocksize: Option<u64>,
 ) -> Result<Option<Record>> {
-    let prefix = keys.records(name);
+    let prefix = store.keys.records(name);
     let mut newest: Option<UploadId> = None;
-    let listed = client.list(&prefix, |object| {
+    let listed = store.client.list(&prefix, |object| {
         let id = UploadId::parse(&object.key[prefix.len()..]);
         // One that is older than what is committed was given up long ago, and may
         // be removed any moment.
@@ -210,8 +210,8 @@ pub fn take_over(
     let Some(id) = newest else {
         return Ok(None);
     };
-    let key = keys.record(name, &id);
-    let Some(seen) = client.get(get(&key, name, &id))? else {
+    let key = store.keys.record(name, &id);
+    let Some(seen) = store.client.get(get(&key, name, &id))? else {
         return Ok(None);
     };
     let mut record = seen.value.clone();
@@ -221,26 +221,27 @@ pub fn take_over(
         return Err(Error::new(Exit::Usage, "--blocksize", why));
     }
     record.nonce = random()?;
-    replace(client, keys, &record, &seen)?;
+    replace(store, &record, &seen)?;
     Ok(Some(record))
 }
 
 /// See our record in the store. 75 if it is gone, or another process has taken the
 /// upload over, each time that it is looked at.
-pub fn check(client: &mut Client, keys: &Keys, record: &Record, then: &str) -> Result<()> {
-    let key = keys.record(&record.name, &record.upload);
+pub fn check(store: &mut Store, record: &Record, then: &str) -> Result<()> {
+    let key = store.keys.record(&record.name, &record.upload);
     let mut why = "";
     for reading in 1..=READINGS {
-        match client.get(get(&key, &record.name, &record.upload))? {
+        match store.client.get(get(&key, &record.name, &record.upload))? {
             Some(got) if got.value == *record => return Ok(()),
             Some(_) => why = "another process has taken this upload over",
             None => why = "this upload was cleaned away under us",
         }
         if reading < READINGS {
-            client.progress().wait(backoff(reading, os::chance(), None));
+            store.progress().wait(backoff(reading, os::chance(), None));
         }
     }
-    Err(client.error(Exit::Changed, Some(&key), format!("{why}: {then}")))
+    let why = format!("{why}: {then}");
+    Err(store.client.error(Exit::Changed, Some(&key), why))
 }
 
 fn random<const N: usize>() -> Result<[u8; N]> {

@@ -12,7 +12,8 @@ use crate::error::{Error, Exit, Result};
 use crate::s3::{Client, Object, Pages};
 use crate::stream::index::each_index;
 use crate::stream::manifest::{BlockRef, Manifest};
-use crate::stream::name::{Keys, Name, UploadId};
+use crate::stream::name::{Name, UploadId};
+use crate::stream::store::Store;
 use crate::text::hex::{self, Hash};
 
 /// A difference between the store and the manifest.
@@ -85,15 +86,10 @@ pub fn parse_key(rest: &str) -> Option<(u64, Hash)> {
 
 impl Stored {
     /// The blocks of this upload. 69 if the first ones are not listed in order.
-    pub fn open(
-        client: &mut Client,
-        keys: &Keys,
-        name: &Name,
-        upload: &UploadId,
-    ) -> Result<Stored> {
-        let prefix = keys.blocks(name, upload);
+    pub fn open(store: &mut Store, name: &Name, upload: &UploadId) -> Result<Stored> {
+        let prefix = store.keys.blocks(name, upload);
         let mut walk = Walk::new(&prefix);
-        walk.peek(client)?;
+        walk.peek(&mut store.client)?;
         Ok(Stored { prefix, walk })
     }
 
@@ -118,7 +114,6 @@ impl Stored {
 /// What the indexes of a stream say of its blocks, by number. One index is held
 /// in memory, so it is best asked in order.
 pub struct Named<'a> {
-    keys: &'a Keys,
     manifest: &'a Manifest,
     /// The blocks of the index that was read last, or why it cannot be read.
     numbers: Range<u64>,
@@ -127,9 +122,8 @@ pub struct Named<'a> {
 
 impl Named<'_> {
     /// Of this stream.
-    pub fn new<'a>(keys: &'a Keys, manifest: &'a Manifest) -> Named<'a> {
+    pub fn new(manifest: &Manifest) -> Named<'_> {
         Named {
-            keys,
             manifest,
             numbers: 0..0,
             blocks: Ok(Vec::new()),
@@ -138,12 +132,12 @@ impl Named<'_> {
 
     /// The block of this number; None if the stream ends before it. 65 if its
     /// index cannot be read.
-    pub fn block(&mut self, client: &mut Client, number: u64) -> Result<Option<BlockRef>> {
+    pub fn block(&mut self, store: &mut Store, number: u64) -> Result<Option<BlockRef>> {
         if number >= self.manifest.blocks() {
             return Ok(None);
         }
         if !self.numbers.contains(&number) {
-            self.read(client, number)?;
+            self.read(store, number)?;
         }
         let blocks = self.blocks.as_ref().map_err(Error::clone)?;
         let at = (number - self.numbers.start) as usize;
@@ -151,7 +145,7 @@ impl Named<'_> {
     }
 
     /// Read the index that lists this block.
-    fn read(&mut self, client: &mut Client, number: u64) -> Result<()> {
+    fn read(&mut self, store: &mut Store, number: u64) -> Result<()> {
         let (mut first, mut start) = (0, 0);
         for index in &self.manifest.indexes {
             self.numbers = first..first + index.blocks;
@@ -162,16 +156,10 @@ impl Named<'_> {
             start += index.bytes;
         }
         let mut found = Vec::new();
-        let read = each_index(
-            client,
-            self.keys,
-            self.manifest,
-            &(start..start + 1),
-            |_, blocks| {
-                found = blocks;
-                Ok(())
-            },
-        );
+        let read = each_index(store, self.manifest, &(start..start + 1), |_, blocks| {
+            found = blocks;
+            Ok(())
+        });
         self.blocks = read.map(|()| found);
         match &self.blocks {
             Err(e) if e.exit() != Exit::Data => Err(e.clone()),
@@ -183,64 +171,63 @@ impl Named<'_> {
 /// Show every difference between the store's listing and the manifest with
 /// its indexes to `each`, in the order of keys.
 pub fn compare(
-    client: &mut Client,
-    keys: &Keys,
+    store: &mut Store,
     manifest: &Manifest,
-    mut each: impl FnMut(&mut Client, Finding) -> Result<()>,
+    mut each: impl FnMut(&mut Store, Finding) -> Result<()>,
 ) -> Result<()> {
     let (name, upload) = (&manifest.name, &manifest.upload);
-    let prefix = keys.indexes(name, upload);
+    let prefix = store.keys.indexes(name, upload);
     let mut walk = Walk::new(&prefix);
     for (n, index) in manifest.indexes.iter().enumerate() {
-        let key = keys.index(name, upload, n as u64, &index.sha256);
-        expect(client, &mut walk, &key, None, &mut each)?;
+        let key = store.keys.index(name, upload, n as u64, &index.sha256);
+        expect(store, &mut walk, &key, None, &mut each)?;
     }
-    rest(client, &mut walk, &mut each)?;
-    let prefix = keys.blocks(name, upload);
+    rest(store, &mut walk, &mut each)?;
+    let prefix = store.keys.blocks(name, upload);
     let mut walk = Walk::new(&prefix);
     let whole = 0..manifest.bytes();
-    each_index(client, keys, manifest, &whole, |client, blocks| {
+    each_index(store, manifest, &whole, |store, blocks| {
         for block in blocks {
-            let key = keys.block(name, upload, block.number, &block.sha256);
-            expect(client, &mut walk, &key, Some(block.length), &mut each)?;
+            let key = store.keys.block(name, upload, block.number, &block.sha256);
+            expect(store, &mut walk, &key, Some(block.length), &mut each)?;
         }
         Ok(())
     })?;
-    rest(client, &mut walk, &mut each)
+    rest(store, &mut walk, &mut each)
 }
 
-type Each<'a> = dyn FnMut(&mut Client, Finding) -> Result<()> + 'a;
+type Each<'a> = dyn FnMut(&mut Store, Finding) -> Result<()> + 'a;
 
 /// The listing must have this key next; what comes before it is extra.
 fn expect(
-    client: &mut Client,
+    store: &mut Store,
     walk: &mut Walk,
     key: &str,
     size: Option<u64>,
     each: &mut Each,
 ) -> Result<()> {
-    while let Some(object) = walk.peek(client)? {
+    while let Some(object) = walk.peek(&mut store.client)? {
         if object.key.as_str() > key {
             break;
         }
         let object = object.clone();
         walk.advance();
         if object.key != key {
-            each(client, Finding::Extra(object.key))?;
+            each(store, Finding::Extra(object.key))?;
             continue;
         }
         return match size.filter(|size| *size != object.size) {
-            Some(size) => each(client, Finding::Size(object.key, size)),
+            Some(size) => each(store, Finding::Size(object.key, size)),
             None => Ok(()),
         };
     }
-    each(client, Finding::Missing(key.to_string(), size))
+    each(store, Finding::Missing(key.to_string(), size))
 }
 
-fn rest(client: &mut Client, walk: &mut Walk, each: &mut Each) -> Result<()> {
-    while walk.peek(client)?.is_some() {
+fn rest(store: &mut Store, walk: &mut Walk, each: &mut Each) -> Result<()> {
+    while walk.peek(&mut store.client)?.is_some() {
         if let Some(object) = walk.advance() {
-            each(client, Finding::Extra(object.key))?;
+            each(store, Finding::Extra(object.key))?;
         }
     }
     Ok(())

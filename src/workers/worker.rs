@@ -25,6 +25,7 @@ use crate::s3::{Client, Failure};
 use crate::stream::block;
 use crate::stream::manifest::BlockRef;
 use crate::stream::name::{Keys, Name};
+use crate::stream::store::Store;
 use crate::text::hex::Hash;
 use crate::workers::channel::Link;
 use crate::workers::message::{Order, Report};
@@ -33,8 +34,7 @@ use crate::workers::task::{Brief, Task};
 /// What a worker works with.
 struct Worker {
     link: Arc<Link>,
-    client: Client,
-    keys: Keys,
+    store: Store,
     name: Name,
     task: Task,
     stream: os::Stream,
@@ -123,9 +123,11 @@ impl Worker {
         }
         let name = Name::decode(&task.name).ok_or_else(|| fault("has a stream without a name"))?;
         Ok(Some(Worker {
-            client: client(&brief, &link, limit)?,
+            store: Store {
+                client: client(&brief, &link, limit)?,
+                keys: Keys::new(&brief.prefix),
+            },
             link,
-            keys: Keys::new(&brief.prefix),
             name,
             stream,
             block: Arc::new(Block::new(task.blocksize as usize)),
@@ -146,21 +148,21 @@ impl Worker {
                     underway,
                     stored,
                 } => {
-                    self.client.set_underway(underway);
+                    self.store.client.set_underway(underway);
                     self.read(number, &stored)
                 }
                 Order::Again => {
-                    self.client.set_underway(true);
-                    self.client.reload_credentials();
+                    self.store.client.set_underway(true);
+                    self.store.client.reload_credentials();
                     self.store()
                 }
                 Order::Get { block, underway } => {
-                    self.client.set_underway(underway);
+                    self.store.client.set_underway(underway);
                     self.get(&block)
                 }
                 Order::Write(part) => self.write(part),
                 Order::Credentials(fresh) => {
-                    self.client.set_credentials(fresh);
+                    self.store.client.set_credentials(fresh);
                     Ok(())
                 }
                 Order::Finish => return self.finish(),
@@ -171,14 +173,14 @@ impl Worker {
                 self.link.report(&trouble.report());
             }
         }
-        if let Err(error) = self.client.progress().check() {
+        if let Err(error) = self.store.progress().check() {
             self.link.report(&Trouble::Other(error).report());
         }
     }
 
     /// Read a block, and store it once the turn was given on.
     fn read(&mut self, number: u64, stored: &[(u64, Hash)]) -> std::result::Result<(), Trouble> {
-        let progress = self.client.progress();
+        let progress = self.store.progress();
         let free = Arc::get_mut(&mut self.block);
         let free = free.ok_or_else(|| Trouble::fault("the block is still being sent"))?;
         // Hashing within the turn would keep the others waiting.
@@ -216,9 +218,10 @@ impl Worker {
         let block = self.unstored;
         let block = block.ok_or_else(|| Trouble::fault("there is nothing to be stored"))?;
         let (name, upload) = (&self.name, &self.task.upload);
-        let key = self.keys.block(name, upload, block.number, &block.sha256);
+        let Store { client, keys } = &mut self.store;
+        let key = keys.block(name, upload, block.number, &block.sha256);
         let length = block.length as usize;
-        let stored = block::store(&mut self.client, &key, &self.block, length, block.sha256);
+        let stored = block::store(client, &key, &self.block, length, block.sha256);
         stored.map_err(Trouble::Object)?;
         self.unstored = None;
         self.link.report(&Report::Stored(block));
@@ -234,13 +237,12 @@ impl Worker {
             return Err(Trouble::fault("the block is too large"));
         }
         let (number, sha256) = (wanted.number, &wanted.sha256);
-        let key = self
-            .keys
-            .block(&self.name, &self.task.upload, number, sha256);
-        block::fetch(&mut self.client, &key, wanted, free.bytes_mut()).map_err(Trouble::Object)?;
+        let Store { client, keys } = &mut self.store;
+        let key = keys.block(&self.name, &self.task.upload, number, sha256);
+        block::fetch(client, &key, wanted, free.bytes_mut()).map_err(Trouble::Object)?;
         self.held = wanted.length as usize;
         // Until it is done with.
-        self.client.progress().set_moving(wanted.length);
+        self.store.progress().set_moving(wanted.length);
         self.link.report(&Report::Got);
         Ok(())
     }
@@ -252,7 +254,7 @@ impl Worker {
             .get(part)
             .ok_or_else(|| Trouble::fault("not what was fetched"))?;
         let mut written = 0;
-        let progress = self.client.progress();
+        let progress = self.store.progress();
         let result = copy::spill(&mut self.stream, bytes, &mut written, || progress.check());
         // Also what was written before it failed.
         self.link.report(&Report::Written(written));

@@ -187,15 +187,15 @@ pub const MUTANTS: &[Mutant] = &[
     // The commit.
     mutant("no-record-before", &[(
         "stream/commit.rs",
-        "let owned = owned.and_then(|()| client.progress().check());",
+        "let owned = owned.and_then(|()| self.store.progress().check());",
         "let owned = if MUTANT(no-record-before) { Ok(()) } else { owned };
-         let owned = owned.and_then(|()| client.progress().check());",
+         let owned = owned.and_then(|()| self.store.progress().check());",
     )], Suite("commit::an_upload_cleaned_away_is_not_committed"), ""),
     mutant("no-record-after", &[(
         "commands/upload.rs",
-        "last_look(client, keys, &record)?;",
+        "last_look(store, &record)?;",
         "if !MUTANT(no-record-after) {
-             last_look(client, keys, &record)?;
+             last_look(store, &record)?;
          }",
     )], Suite("commit::an_upload_cleaned_away_after_its_commit_says_so"), ""),
     mutant("nonce", &[(
@@ -213,28 +213,28 @@ pub const MUTANTS: &[Mutant] = &[
     )], Matrix("upload/PUT-manifest#1/not-done/once"), "no path of tests/model: upload"),
     mutant("commit-repeated-blind", &[(
         "stream/commit.rs",
-        "client.step(&mut put, &mut self.trial)",
+        "self.store.client.step(&mut put, &mut self.trial)",
         "if MUTANT(commit-repeated-blind) {
-             return client.run(&mut put).map_err(Halt::from);
+             return self.store.client.run(&mut put).map_err(Halt::from);
          }
-         client.step(&mut put, &mut self.trial)",
+         self.store.client.step(&mut put, &mut self.trial)",
     )], Suite("odd::races::a_deleted_stream_does_not_come_back_with_a_repeated_commit"), ""),
     mutant("record-repeated-blind", &[(
         "stream/record.rs",
-        "let fault = match client.step(&mut put, trial) {",
+        "let fault = match store.client.step(&mut put, trial) {",
         "if MUTANT(record-repeated-blind) {
-             client.run(&mut put)?;
-             return see(client, keys, record).map(|()| true);
+             store.client.run(&mut put)?;
+             return see(store, record).map(|()| true);
          }
-         let fault = match client.step(&mut put, trial) {",
+         let fault = match store.client.step(&mut put, trial) {",
     )], Suite("odd::records::what_was_removed_does_not_come_back"), ""),
     mutant("no-look-before", &[(
         "stream/commit.rs",
-        "let found = look(client, self.keys, &self.manifest.name);",
+        "let found = look(self.store, &self.manifest.name);",
         "let found = if MUTANT(no-look-before) {
              Ok(self.seen.clone())
          } else {
-             look(client, self.keys, &self.manifest.name)
+             look(self.store, &self.manifest.name)
          };",
     )], Suite("commit::ignored_conditions_are_made_up_for_by_a_look"), ""),
     mutant("no-condition", &[(
@@ -267,11 +267,11 @@ pub const MUTANTS: &[Mutant] = &[
     )], Matrix("upload-force/service/conditions-501"), "status 69"),
     mutant("replaced-stays", &[(
         "commands/upload.rs",
-        "let replaced = remove_upload(client, keys, &old.name, &old.upload);",
+        "let replaced = remove_upload(store, &old.name, &old.upload);",
         "let replaced = if MUTANT(replaced-stays) {
              Ok(true)
          } else {
-             remove_upload(client, keys, &old.name, &old.upload)
+             remove_upload(store, &old.name, &old.upload)
          };",
     )], Matrix("upload-force/service/pages-of-1"), "is left, and nothing said"),
     mutant("size-at-resume", &[(
@@ -338,14 +338,15 @@ pub const MUTANTS: &[Mutant] = &[
     )], Suite("upkeep::removal::a_stream_that_comes_back_is_not_deleted"), ""),
     mutant("no-look-between", &[(
         "stream/remove.rs",
-        "if is_named(client, keys, name, id)? {",
-        "if !MUTANT(no-look-between) && is_named(client, keys, name, id)? {",
+        "if is_named(&mut store.client, &store.keys, name, id)? {",
+        "if !MUTANT(no-look-between)
+             && is_named(&mut store.client, &store.keys, name, id)?
+         {",
     )], Suite("upkeep::cleaning::clean_looks_once_more_when_the_record_is_gone"), ""),
     mutant("no-look-at-each-batch", &[(
         "stream/remove.rs",
-        "|client: &mut Client| match is_named(client, keys, name, id)? {",
-        "|client: &mut Client| match !MUTANT(no-look-at-each-batch)
-            && is_named(client, keys, name, id)? {",
+        "if !look(client, keys, name, id)? {",
+        "if MUTANT(no-look-at-each-batch) || !look(client, keys, name, id)? {",
     )], Suite("upkeep::cleaning::clean_stops_when_an_upload_is_committed_after_all"), ""),
     mutant("strays-of-a-damaged-stream", &[(
         "stream/remove.rs",
@@ -355,20 +356,20 @@ pub const MUTANTS: &[Mutant] = &[
     )], Matrix("clean-damaged/service/no-etags"), "was changed or removed"),
     mutant("no-own-check", &[(
         "stream/remove.rs",
-        "if belongs(client, keys, manifest, &mut named, key)? {",
-        "if !MUTANT(no-own-check) && belongs(client, keys, manifest, &mut named, key)? {",
+        "if belongs(store, manifest, &mut named, key)? {",
+        "if !MUTANT(no-own-check) && belongs(store, manifest, &mut named, key)? {",
     )], Matrix("clean/GET-list-block#3/list-reversed/once"), "was changed or removed"),
     mutant("strays-of-another-stream", &[(
         "stream/remove.rs",
-        "if !stream::is_unchanged(client, keys, manifest)? {",
+        "if !stream::is_unchanged(store, manifest)? {",
         "if !MUTANT(strays-of-another-stream)
-            && !stream::is_unchanged(client, keys, manifest)? {",
+            && !stream::is_unchanged(store, manifest)? {",
     )], Suite("upkeep::cleaning::strays_go_only_while_the_manifest_is_the_same"), ""),
     mutant("limit-after-the-listing", &[(
         "commands/clean.rs",
-        "let (uploads, began) = gather(client, &keys.uploads())?;",
-        "let (uploads, began) = gather(client, &keys.uploads())?;
-         let now = client.last_date().filter(|_| MUTANT(limit-after-the-listing));
+        "let (uploads, began) = gather(&mut store.client, &store.keys.uploads())?;",
+        "let (uploads, began) = gather(&mut store.client, &store.keys.uploads())?;
+         let now = store.client.last_date().filter(|_| MUTANT(limit-after-the-listing));
          let began = now.unwrap_or(began);",
     )], Suite("upkeep::cleaning::clean_takes_the_time_before_it_looks"), ""),
     mutant("no-second-listing", &[(
@@ -378,8 +379,8 @@ pub const MUTANTS: &[Mutant] = &[
     )], Suite("upkeep::cleaning::clean_looks_again_before_it_removes"), ""),
     mutant("verify-judges-another", &[(
         "commands/verify.rs",
-        "if !stream::is_unchanged(client, keys, &manifest)? {",
-        "if !MUTANT(verify-judges-another) && !stream::is_unchanged(client, keys, &manifest)? {",
+        "if !stream::is_unchanged(store, &manifest)? {",
+        "if !MUTANT(verify-judges-another) && !stream::is_unchanged(store, &manifest)? {",
     )], Suite("upkeep::verify::the_last_look_says_what_it_saw"), ""),
     mutant("bucket-believed", &[(
         "s3/deletion.rs",
