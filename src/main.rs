@@ -2,13 +2,11 @@
 
 use std::process::exit;
 
-use s3pipe::cli::{self, Parsed};
-use s3pipe::commands;
-use s3pipe::commands::session;
-use s3pipe::commands::streams;
+use s3pipe::cli::{self, Command, Parsed};
+use s3pipe::commands::{self, session, streams};
 use s3pipe::error::{self, Result};
 use s3pipe::os;
-use s3pipe::workers::worker;
+use s3pipe::workers::{process, worker};
 
 fn main() {
     // They would hold keys.
@@ -19,8 +17,7 @@ fn main() {
         os::to_stderr(&format!("s3pipe: internal error: {fault}\n"));
         exit(error::Exit::Internal.code());
     }));
-    let args = os::arguments();
-    match args.and_then(|args| cli::parse(&args)).and_then(run) {
+    match os::arguments().and_then(|args| run(&args)) {
         Ok(()) => exit(0),
         Err(e) => {
             os::to_stderr(&format!("s3pipe: {e}\n"));
@@ -29,10 +26,14 @@ fn main() {
     }
 }
 
-fn run(parsed: Parsed) -> Result<()> {
-    let options = match parsed {
+fn run(args: &[String]) -> Result<()> {
+    if let Some(command) = process::command_of(args)
+        && Command::parse(command).is_some()
+    {
+        return worker::run(command);
+    }
+    let options = match cli::parse(args)? {
         Parsed::Show(text) => return streams::print(&text),
-        Parsed::Work(command) => return worker::run(command),
         Parsed::Run(options) => options,
     };
     os::catch_signals();

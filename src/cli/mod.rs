@@ -71,25 +71,15 @@ impl Command {
 pub enum Parsed {
     /// Show this text and leave.
     Show(String),
-    /// Be a worker of a coordinator that does this.
-    Work(Command),
     /// Do this.
     Run(Box<Options>),
 }
-
-/// What a coordinator starts its workers with; for nobody else.
-pub const WORKER: &str = "--worker";
 
 /// Options with a value that may be given more than once.
 const REPEATABLE: [&str; 2] = ["header", "encrypt-to"];
 
 /// Read the arguments (without the program's name).
 pub fn parse(args: &[String]) -> Result<Parsed> {
-    if let [WORKER, word] = args.iter().map(String::as_str).collect::<Vec<_>>()[..]
-        && let Some(command) = Command::parse(word)
-    {
-        return Ok(Parsed::Work(command));
-    }
     let mut table = getopts::Options::new();
     for Spec(short, long, hint, help, _) in &OPTIONS {
         match (*hint, *long) {

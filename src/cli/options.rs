@@ -7,7 +7,7 @@ use super::Command::{self, List};
 use super::{bad, dashes};
 use crate::error::Result;
 use crate::protection::Protection;
-use crate::s3::Addressing;
+use crate::s3::{Addressing, Limits};
 use crate::sign::Version;
 use crate::stream::manifest::BLOCK_SIZES;
 use crate::text::units;
@@ -16,9 +16,7 @@ use crate::text::units;
 const JOBS: RangeInclusive<usize> = 1..=64;
 const DEFAULT_JOBS: usize = 4;
 
-/// Where no `--patience`, `--timeout` and `--older-than` are given.
-const PATIENCE: Duration = Duration::from_secs(24 * 3600);
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// Where no `--older-than` is given.
 const OLD: Duration = Duration::from_secs(7 * 86_400);
 
 /// A checked command line.
@@ -44,12 +42,8 @@ pub struct Options {
     pub addressing: Addressing,
     /// `--blocksize`, in bytes.
     pub blocksize: Option<u64>,
-    /// `--patience`; None is for ever.
-    pub patience: Option<Duration>,
-    /// `--retry`.
-    pub retries: Option<u32>,
-    /// `--timeout`.
-    pub timeout: Duration,
+    /// `--patience`, `--retry` and `--timeout`.
+    pub limits: Limits,
     /// `-j`.
     pub jobs: usize,
     /// `--limit-rate`, in bytes a second.
@@ -172,9 +166,7 @@ pub fn options(matches: &getopts::Matches, command: Command) -> Result<Options> 
             .parsed("addressing", addressing, Addressing::parse)?
             .unwrap_or(Addressing::Auto),
         blocksize: blocksize(&given)?,
-        patience: patience(&given)?,
-        retries: given.number("retry", "not a number")?,
-        timeout: timeout(&given)?,
+        limits: limits(&given)?,
         jobs: jobs(&given)?,
         rate: given.parsed("limit-rate", rate, units::rate)?,
         force: given.flag("force"),
@@ -215,19 +207,20 @@ fn bucket_and_stream(given: &Values) -> Result<(Option<String>, Option<String>)>
     }
 }
 
-fn patience(given: &Values) -> Result<Option<Duration>> {
-    Ok(match given.time("patience")? {
-        None => Some(PATIENCE),
-        Some(Duration::ZERO) => None,
-        some => some,
-    })
-}
-
-fn timeout(given: &Values) -> Result<Duration> {
-    match given.time("timeout")? {
-        Some(Duration::ZERO) => Err(bad("--timeout", "must be more than 0")),
-        time => Ok(time.unwrap_or(TIMEOUT)),
+fn limits(given: &Values) -> Result<Limits> {
+    let (by_default, timeout) = (Limits::default(), given.time("timeout")?);
+    if timeout.is_some_and(|time| time.is_zero()) {
+        return Err(bad("--timeout", "must be more than 0"));
     }
+    let patience = given.time("patience")?;
+    Ok(Limits {
+        // 0 is for ever.
+        patience: patience.map_or(by_default.patience, |time| {
+            Some(time).filter(|time| !time.is_zero())
+        }),
+        retry: given.number("retry", "not a number")?,
+        timeout: timeout.unwrap_or(by_default.timeout),
+    })
 }
 
 fn jobs(given: &Values) -> Result<usize> {

@@ -10,7 +10,6 @@ fn run(line: &str) -> Result<Options> {
     match parse(&args)? {
         Parsed::Run(options) => Ok(*options),
         Parsed::Show(text) => panic!("{text}"),
-        Parsed::Work(command) => panic!("a worker of {command:?}"),
     }
 }
 
@@ -33,11 +32,11 @@ fn options_and_command_in_any_order() {
 fn defaults_are_as_documented() {
     let options = run("upload").unwrap();
     assert_eq!(options.blocksize, None);
-    assert_eq!(options.patience, Some(Duration::from_secs(86_400)));
-    assert_eq!(options.timeout, Duration::from_secs(60));
+    assert_eq!(options.limits.patience, Some(Duration::from_secs(86_400)));
+    assert_eq!(options.limits.timeout, Duration::from_secs(60));
     assert_eq!((options.min_size, options.size), (1, None));
     assert_eq!(options.signature, Version::V4);
-    assert_eq!(run("upload --patience 0").unwrap().patience, None);
+    assert_eq!(run("upload --patience 0").unwrap().limits.patience, None);
 }
 
 #[test]
@@ -60,7 +59,8 @@ fn sizes_and_times() {
     ] {
         assert_eq!(blocksize(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
     }
-    let patience = |text| run(&format!("list --patience {text}")).map(|o| o.patience.unwrap());
+    let patience =
+        |text| run(&format!("list --patience {text}")).map(|o| o.limits.patience.unwrap());
     assert_eq!(patience("90").unwrap().as_secs(), 90);
     assert_eq!(patience("7d").unwrap().as_secs(), 7 * 86_400);
     assert!(patience("1w").is_err());
@@ -89,8 +89,6 @@ fn workers_and_their_rate() {
         assert!(run(&format!("download {bad}")).is_err(), "{bad}");
     }
     assert!(run("list -j 2").is_err() && run("info --limit-rate 1M").is_err());
-    let worker = parse(&["--worker".into(), "upload".into()]);
-    assert!(matches!(worker, Ok(Parsed::Work(Command::Upload))));
     assert!(run("--worker upload -s x").is_err());
 }
 

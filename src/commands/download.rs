@@ -19,7 +19,7 @@ use crate::stream::name::Name;
 use crate::stream::store::Store;
 use crate::stream::version1::Old;
 use crate::stream::{self, Stream};
-use crate::workers::task::Brief;
+use crate::workers::coordinator::Jobs;
 
 /// Write a stream, or a part of it, to stdout or into a command, if it has the
 /// seals that are demanded.
@@ -36,7 +36,7 @@ pub fn download(session: &mut Session, options: &Options) -> Result<()> {
     store.progress().set_size(wanted.end - wanted.start);
     let mut sink = Pipe::sink(&options.argv, &filter)?;
     let (done, written) = match &stream {
-        Stream::Current(manifest) => current(store, manifest, &wanted, &session.brief, &mut sink),
+        Stream::Current(manifest) => current(store, manifest, &wanted, session.jobs, &mut sink),
         Stream::Old(old) => legacy(&mut store.client, old, &wanted, &mut sink),
     };
     let client = &store.client;
@@ -99,11 +99,11 @@ fn current(
     store: &mut Store,
     manifest: &Manifest,
     wanted: &Range<u64>,
-    brief: &Brief,
+    jobs: Jobs,
     sink: &mut Pipe,
 ) -> (Result<()>, u64) {
     let bytes = wanted.end - wanted.start;
-    let mut fetching = match Fetching::new(manifest, brief, bytes, Some(sink)) {
+    let mut fetching = match Fetching::new(store, manifest, jobs, bytes, Some(sink)) {
         Ok(fetching) => fetching,
         Err(e) => return (Err(e), 0),
     };

@@ -18,9 +18,9 @@ use crate::stream::block;
 use crate::stream::index::{each_index, lost};
 use crate::stream::manifest::{BlockRef, Manifest};
 use crate::stream::store::Store;
-use crate::workers::coordinator::{Team, trouble};
+use crate::workers::coordinator::{Jobs, Team, trouble};
 use crate::workers::message::{Order, Report};
-use crate::workers::task::{Brief, Task};
+use crate::workers::task::Transfer;
 
 /// A stream being read.
 pub struct Fetching<'a> {
@@ -79,23 +79,26 @@ impl<'a> Fetching<'a> {
     /// Of this stream, into `sink` if there is one. `bytes` is how much of it
     /// is wanted: that says how many workers there is work for.
     pub fn new(
+        store: &Store,
         manifest: &'a Manifest,
-        brief: &Brief,
+        jobs: Jobs,
         bytes: u64,
         sink: Option<&'a mut Pipe>,
     ) -> Result<Fetching<'a>> {
         let blocks = bytes.div_ceil(manifest.blocksize.max(1));
-        let jobs = brief
-            .jobs
-            .min(usize::try_from(blocks).unwrap_or(usize::MAX));
-        let how = match jobs {
-            0 | 1 => How::alone(manifest),
-            _ => {
-                let (name, upload) = (&manifest.name, &manifest.upload);
-                let task = Task::new(name, upload, largest(manifest), manifest.encryption);
-                let stream = sink.as_ref().map(|sink| sink.share()).transpose()?;
-                How::Workers(Box::new(Team::new(brief, jobs, task, stream)))
-            }
+        let most = jobs.most.min(usize::try_from(blocks).unwrap_or(usize::MAX));
+        let how = if most > 1 {
+            let transfer = Transfer {
+                name: manifest.name.clone(),
+                upload: manifest.upload.clone(),
+                blocksize: largest(manifest),
+                encryption: manifest.encryption,
+            };
+            let stream = sink.as_ref().map(|sink| sink.share()).transpose()?;
+            let jobs = Jobs { most, ..jobs };
+            How::Workers(Box::new(Team::new(store, jobs, transfer, stream)))
+        } else {
+            How::alone(manifest)
         };
         Ok(Fetching {
             manifest,

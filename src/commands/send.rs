@@ -23,9 +23,9 @@ use crate::stream::name::Name;
 use crate::stream::store::Store;
 use crate::stream::stored::Stored;
 use crate::text::hex::Hash;
-use crate::workers::coordinator::{Team, trouble};
+use crate::workers::coordinator::{Jobs, Team, trouble};
 use crate::workers::message::{Order, Report};
-use crate::workers::task::{Brief, Task};
+use crate::workers::task::Transfer;
 
 /// What is to be sent, and how.
 #[derive(Clone, Debug)]
@@ -85,15 +85,16 @@ impl<'a> Sending<'a> {
 
     /// Read blocks and store them until the stream ends, as its producer
     /// meant it to.
-    pub fn send(&mut self, brief: &Brief) -> Result<()> {
+    pub fn send(&mut self, jobs: Jobs) -> Result<()> {
         let mut source = Pipe::source(&self.plan.command, &self.plan.filter)?;
         source.stream().widen_pipe();
         // Who would wait for a worker to read what is there already?
         let rest = source.stream().rest();
         let short = rest.is_some_and(|rest| rest < self.record.blocksize);
-        match brief.jobs == 1 || short {
-            true => self.alone(&mut source)?,
-            false => self.with_workers(&mut source, brief)?,
+        if jobs.most == 1 || short {
+            self.alone(&mut source)?;
+        } else {
+            self.with_workers(&mut source, jobs)?;
         }
         let stopped = || self.store.progress().check();
         source.finish(stopped).map_err(|e| match e.exit() {
@@ -195,15 +196,14 @@ impl<'a> Sending<'a> {
     }
 
     /// By workers that take turns.
-    fn with_workers(&mut self, source: &mut Pipe, brief: &Brief) -> Result<()> {
-        let Record {
-            name,
-            upload,
-            blocksize,
-            ..
-        } = self.record;
-        let task = Task::new(name, upload, *blocksize, self.plan.encryption());
-        let mut team = Team::new(brief, brief.jobs, task, Some(source.share()?));
+    fn with_workers(&mut self, source: &mut Pipe, jobs: Jobs) -> Result<()> {
+        let transfer = Transfer {
+            name: self.record.name.clone(),
+            upload: self.record.upload.clone(),
+            blocksize: self.record.blocksize,
+            encryption: self.plan.encryption(),
+        };
+        let mut team = Team::new(self.store, jobs, transfer, Some(source.share()?));
         if team.idle(&self.store.client).is_none() {
             return self.alone(source);
         }

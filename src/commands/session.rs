@@ -9,16 +9,15 @@ use std::sync::Arc;
 use crate::cli::{Command, Options};
 use crate::credentials::{self, Found};
 use crate::error::{Error, Exit, Result, os_reason};
-use crate::net::{Http, Settings};
 use crate::os;
 use crate::progress::{Progress, Wanted};
 use crate::protection::age::Age;
 use crate::protection::keyring::Keyring;
-use crate::s3::{Client, Endpoint, Headers, Known, Reload, Setup, check_bucket};
+use crate::s3::{Headers, Known, Settings, check_bucket, is_region};
 use crate::stream::manifest::INDEX_BLOCKS;
 use crate::stream::name::{Keys, Name};
 use crate::stream::store::Store;
-use crate::workers::task::Brief;
+use crate::workers::coordinator::Jobs;
 
 /// Region where nobody names one, as AWS's own tools have it.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -39,8 +38,8 @@ pub struct Session {
     pub progress: Arc<Progress>,
     /// Blocks per index.
     pub index_blocks: u64,
-    /// What the client was made of.
-    pub brief: Brief,
+    /// What the user said of workers.
+    pub jobs: Jobs,
     /// What encrypts and decrypts.
     pub age: Age,
     /// What seals are made and checked with.
@@ -93,48 +92,43 @@ pub fn open(options: &Options) -> Result<Session> {
     let prefix = options.prefix.clone().or_else(|| found.prefix.clone());
     let prefix = prefix.unwrap_or_else(|| DEFAULT_PREFIX.into());
     check_prefix(&prefix)?;
-    let brief = Brief {
-        command: options.command,
-        quiet: options.quiet,
-        verbose: options.verbose,
-        jobs: if transfer {
+    let jobs = Jobs {
+        most: if transfer {
             jobs(options, &progress)
         } else {
             1
         },
-        rate: options.rate,
+        wanted,
+    };
+    let settings = Settings {
+        endpoint: options.endpoint.clone().or(found.endpoint),
         addressing: options.addressing,
-        region: region(options, &found)?,
+        region: region(options.region.as_ref().or(found.region.as_ref()))?,
         bucket,
         signature: options.signature,
         credentials: found.credentials,
         renewable: !found.fixed,
         headers,
-        patience: options.patience,
-        retries: options.retries,
-        timeout: options.timeout,
+        limits: options.limits,
         ca_file: options.ca_file.clone().or(found.ca_bundle),
-        prefix,
-        url: options.endpoint.clone().or(found.endpoint),
         known: Known::default(),
-        task: None,
     };
     let reload = Box::new(move || {
         let found = find(keyfile.as_deref(), profile.as_deref())?;
         Ok((found.credentials, found.expires))
     });
-    let expires = found.expires;
-    let mut client = client(&brief, reload, progress.clone())?;
-    client.set_expiry(expires);
+    let command = options.command.word();
+    let mut client = settings.client(command, reload, progress.clone())?;
+    client.set_expiry(found.expires);
     Ok(Session {
         store: Store {
             client,
-            keys: Keys::new(&brief.prefix),
+            keys: Keys::new(&prefix),
         },
         name,
         progress,
         index_blocks,
-        brief,
+        jobs,
         age,
         ring,
     })
@@ -169,34 +163,6 @@ fn jobs(options: &Options, progress: &Progress) -> usize {
         }
         _ => options.jobs,
     }
-}
-
-/// A client made of a brief, whosever it is. `reload` gets the credentials
-/// anew. Nothing is sent. 78 if a setting cannot be used.
-pub fn client(brief: &Brief, reload: Reload, progress: Arc<Progress>) -> Result<Client> {
-    let endpoint = Endpoint::new(brief.url.as_deref(), brief.addressing)?;
-    let http = Http::new(Settings {
-        tls: endpoint.tls(),
-        ca_file: brief.ca_file.as_deref(),
-        stall: brief.timeout,
-        flow: progress.clone(),
-    })?;
-    let mut client = Client::new(Setup {
-        command: brief.command.word(),
-        http,
-        endpoint,
-        region: brief.region.clone(),
-        bucket: brief.bucket.clone(),
-        signature: brief.signature,
-        credentials: brief.credentials.clone(),
-        reload: brief.renewable.then_some(reload),
-        headers: brief.headers.clone(),
-        patience: brief.patience,
-        retries: brief.retries,
-        progress,
-    });
-    client.set_known(brief.known);
-    Ok(client)
 }
 
 fn find(keyfile: Option<&str>, profile: Option<&str>) -> Result<Found> {
@@ -271,17 +237,13 @@ fn check_prefix(prefix: &str) -> Result<()> {
     Err(Error::new(Exit::Usage, "--prefix", why))
 }
 
-fn region(options: &Options, found: &Found) -> Result<String> {
-    let region = options.region.clone().or_else(|| found.region.clone());
-    let region = region.unwrap_or_else(|| DEFAULT_REGION.into());
-    match crate::s3::is_region(&region) {
-        true => Ok(region),
-        false => Err(Error::new(
-            Exit::Config,
-            "region",
-            format!("'{region}' is no region's name"),
-        )),
+fn region(named: Option<&String>) -> Result<String> {
+    let region = named.map_or(DEFAULT_REGION, String::as_str);
+    if is_region(region) {
+        return Ok(region.to_string());
     }
+    let why = format!("'{region}' is no region's name");
+    Err(Error::new(Exit::Config, "region", why))
 }
 
 /// Tests make indexes short, to have several of them.

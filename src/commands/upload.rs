@@ -44,7 +44,7 @@ pub fn upload(session: &mut Session, options: &Options) -> Result<()> {
         store.progress().set_size(size);
     }
     let mut sending = Sending::new(store, &record, &plan, stored);
-    let sent = sending.send(&session.brief);
+    let sent = sending.send(session.jobs);
     let (far, plain) = (sending.far(), sending.plain());
     let mut manifest = sending.manifest();
     let client = &store.client;

@@ -18,7 +18,7 @@ use crate::stream::store::Store;
 use crate::stream::stored::{Finding, Named, Walk, compare, parse_key};
 use crate::stream::version1::Old;
 use crate::stream::{self, Stream};
-use crate::workers::task::Brief;
+use crate::workers::coordinator::Jobs;
 
 /// Check a stream: its seals, and all of its data, or, with `--quick`, what the
 /// listings show.
@@ -32,7 +32,7 @@ pub fn verify(session: &mut Session, options: &Options) -> Result<()> {
     let findings = if options.quick {
         listed(store, &manifest)?
     } else {
-        read_and_listed(store, &manifest, &session.brief)?
+        read_and_listed(store, &manifest, session.jobs)?
     };
     // It may have been replaced while we looked, and what we found mean little.
     if !stream::is_unchanged(store, &manifest)? {
@@ -80,9 +80,9 @@ struct Findings {
 }
 
 /// Fetch everything, and look for what does not belong there.
-fn read_and_listed(store: &mut Store, manifest: &Manifest, brief: &Brief) -> Result<Findings> {
+fn read_and_listed(store: &mut Store, manifest: &Manifest, jobs: Jobs) -> Result<Findings> {
     store.progress().set_size(manifest.bytes());
-    let mut findings = read(store, manifest, brief)?;
+    let mut findings = read(store, manifest, jobs)?;
     match extra(store, manifest) {
         // What is wrong is worse than what could not be looked at.
         Err(e) if findings.bad > 0 && e.exit() == Exit::Unavailable => {
@@ -95,9 +95,9 @@ fn read_and_listed(store: &mut Store, manifest: &Manifest, brief: &Brief) -> Res
 
 /// Fetch everything. What is bad, missing or archived is reported and counted;
 /// what keeps us from looking ends the run.
-fn read(store: &mut Store, manifest: &Manifest, brief: &Brief) -> Result<Findings> {
+fn read(store: &mut Store, manifest: &Manifest, jobs: Jobs) -> Result<Findings> {
     let mut blocks = Findings::default();
-    let mut fetching = Fetching::new(manifest, brief, manifest.bytes(), None)?;
+    let mut fetching = Fetching::new(store, manifest, jobs, manifest.bytes(), None)?;
     let settle: &mut Settle = &mut |client, done| {
         blocks.note(client, done)?;
         client.set_underway(true);

@@ -16,7 +16,7 @@ use super::key_json::{Answer, LIMIT};
 use super::nearby::{Nearby, Origin, Reply, flow, origin};
 use super::{Found, Search, decode, stopped};
 use crate::error::{Error, Exit, Result};
-use crate::net::{Http, HttpRequest, Payload, Settings};
+use crate::net::{Http, HttpRequest, Payload, Setup};
 use crate::os::{self, files};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -161,10 +161,10 @@ fn over_tls<'a>(
     token: Option<&str>,
 ) -> Result<Box<dyn FnMut() -> std::result::Result<Reply, String> + 'a>> {
     let ca_file = search.get("AWS_CA_BUNDLE");
-    let mut http = Http::new(Settings {
+    let mut http = Http::new(Setup {
         tls: true,
         ca_file: ca_file.as_deref(),
-        stall: STALL,
+        timeout: STALL,
         flow: flow(),
     })?;
     let mut headers = vec![("accept".to_string(), "application/json".to_string())];

@@ -50,13 +50,13 @@ const LEAST: Duration = Duration::from_secs(5);
 const GARBLED: u32 = 3;
 
 /// How the client is set up.
-pub struct Settings<'a> {
+pub struct Setup<'a> {
     /// Whether TLS will be needed: loading certificates takes a while.
     pub tls: bool,
     /// PEM bundle to trust instead of the system's.
     pub ca_file: Option<&'a str>,
     /// How long a connection may stand still.
-    pub stall: Duration,
+    pub timeout: Duration,
     /// See [`Flow`](crate::net::socket::Flow).
     pub flow: SharedFlow,
 }
@@ -65,7 +65,7 @@ pub struct Settings<'a> {
 pub struct Http {
     agent: Agent,
     shared: Arc<Shared>,
-    stall: Duration,
+    timeout: Duration,
     /// Handshakes in a row of which something could not be read.
     garbled: u32,
 }
@@ -161,7 +161,7 @@ impl fmt::Display for NoAnswer {
 impl Http {
     /// Set up; nothing is connected yet. 78 if the certificates to trust
     /// cannot be loaded, or a proxy is named that cannot be used.
-    pub fn new(settings: Settings) -> Result<Http> {
+    pub fn new(setup: Setup) -> Result<Http> {
         let shared = Arc::new(Shared::default());
         let proxy = proxy::from_environment()?;
         let secure = proxy
@@ -179,19 +179,19 @@ impl Http {
             .max_idle_age(IDLE)
             .build();
         let names = Names {
-            flow: settings.flow.clone(),
+            flow: setup.flow.clone(),
         };
         let dialer = Dialer {
             shared: shared.clone(),
-            flow: settings.flow,
-            tls: (settings.tls || secure)
-                .then(|| trust::tls_config(settings.ca_file))
+            flow: setup.flow,
+            tls: (setup.tls || secure)
+                .then(|| trust::tls_config(setup.ca_file))
                 .transpose()?,
         };
         Ok(Http {
             agent: Agent::with_parts(config, dialer, names),
             shared,
-            stall: settings.stall,
+            timeout: setup.timeout,
             garbled: 0,
         })
     }
@@ -240,10 +240,10 @@ impl Http {
         };
         // A server may take a while to store what it got: a second for 4 MiB.
         let storing = Duration::from_secs((out.body.bytes().len() >> 22) as u64);
-        let answer = self.stall + storing;
+        let answer = self.timeout + storing;
         Waits {
-            connect: within(self.stall.min(CONNECT)),
-            stall: within(self.stall),
+            connect: within(self.timeout.min(CONNECT)),
+            stall: within(self.timeout),
             answer: within(answer),
             // Bytes may move all that time.
             head: answer * 3,

@@ -13,10 +13,10 @@ fn client(tls: bool) -> Http {
         env!("CARGO_MANIFEST_DIR"),
         "/tests/support/tls/certificate.pem"
     );
-    Http::new(Settings {
+    Http::new(Setup {
         tls,
         ca_file: Some(certificate),
-        stall: Duration::from_secs(60),
+        timeout: Duration::from_secs(60),
         flow: Arc::new(Free),
     })
     .unwrap()

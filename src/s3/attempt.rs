@@ -32,15 +32,13 @@ impl Client {
         patience: Option<Duration>,
     ) -> std::result::Result<O::Out, Fault> {
         let started = Instant::now();
-        op.prepare(&self.known);
+        op.prepare(&self.settings.known);
         let call = op.call();
         let label = format!("{} {}", call.method, self.object(call.key));
         let sent = call.body.bytes().len();
         let answer = self.send(&call, now, patience);
         let mut answer = answer.inspect_err(|e| {
-            self.setup
-                .progress
-                .debug(|| format!("{label}: {}", e.why()));
+            self.progress.debug(|| format!("{label}: {}", e.why()));
         })?;
         self.answered = true;
         if let Some(date) = answer.header("date").and_then(Utc::parse_http) {
@@ -56,17 +54,19 @@ impl Client {
             Err(self.weigh(method, refusal, now))
         };
         if result.is_ok() && has_etag {
-            self.known.no_etags = false;
-            self.known.etags = true;
+            self.settings.known.no_etags = false;
+            self.settings.known.etags = true;
         }
         let result = result.map_err(|fault| match fault {
             // A page has no ETag, where objects have one.
-            Fault::Wrong { why, sizes, .. } if sizes.differ() && self.known.etags && !has_etag => {
+            Fault::Wrong { why, sizes, .. }
+                if sizes.differ() && self.settings.known.etags && !has_etag =>
+            {
                 Fault::broken(why)
             }
             fault => fault,
         });
-        self.setup.progress.debug(|| {
+        self.progress.debug(|| {
             let ms = started.elapsed().as_millis();
             let end = match &result {
                 Ok(_) => format!("{status}"),
@@ -88,12 +88,14 @@ impl Client {
         let Some(key) = call.key.filter(|_| sizes.differ()) else {
             return fault;
         };
-        self.setup.progress.wait_turn();
-        self.setup.http.drop_connections();
-        let patience = self.limits().time;
+        self.progress.wait_turn();
+        self.http.drop_connections();
+        let patience = self.limits().patience;
         match self.attempt(&mut Glance::at(key, call.kind), self.now(), patience) {
             // A page has no ETag, where objects have one.
-            Ok(sight) if self.known.etags && sight.etag.is_none() => Fault::broken(fault.why()),
+            Ok(sight) if self.settings.known.etags && sight.etag.is_none() => {
+                Fault::broken(fault.why())
+            }
             Ok(sight) if sight.length.is_some_and(|n| sizes.blame_store(n)) => fault,
             Err(Fault::Refused(r)) if matches!(r.status, 403 | 405 | 501) => fault,
             _ => Fault::broken(fault.why()),
@@ -107,7 +109,7 @@ impl Client {
         let anonymous = refusal.code.is_empty() && refusal.region.is_none() && method != "POST";
         let why = refusal.why();
         let fault = Fault::Refused(Box::new(refusal));
-        match judge(&fault, &self.setup.region, signed_at) {
+        match judge(&fault, &self.settings.region, signed_at) {
             Verdict::Final(Exit::Missing) if anonymous => Fault::foreign(Exit::Unavailable, why),
             Verdict::Final(exit) if anonymous => Fault::foreign(exit, why),
             // Nor is its clock the service's. HEAD has no body to say whose it is.
@@ -123,25 +125,24 @@ impl Client {
         now: Utc,
         patience: Option<Duration>,
     ) -> std::result::Result<Answer, Fault> {
-        let setup = &mut self.setup;
-        let target = setup
-            .endpoint
-            .target(&setup.region, &setup.bucket, call.key, &call.query);
+        let settings = &self.settings;
+        let (region, bucket) = (&settings.region, &settings.bucket);
+        let target = self.endpoint.target(region, bucket, call.key, &call.query);
         let body = call.body.bytes();
         let sha256 = call.sha256.unwrap_or_else(|| Sha256::digest(body).into());
         let mut headers = call.headers.clone();
-        if self.known.bare_etags {
+        if settings.known.bare_etags {
             bare_etags(&mut headers);
         }
-        headers.extend(setup.headers.on(call.method, call.kind).cloned());
-        let amazon = setup.endpoint.is_amazon();
+        headers.extend(settings.headers.on(call.method, call.kind).cloned());
+        let amazon = self.endpoint.is_amazon();
         if call.method == "PUT" && call.key.is_some() && amazon {
             headers.push(("x-amz-checksum-sha256".into(), BASE64.encode(sha256)));
         }
         // A lock is not taken without a checksum; services other than Amazon's
         // may know no newer one.
         let locks = headers.iter().any(|(name, _)| name.starts_with(LOCK));
-        let md5 = call.md5 || self.known.md5 || setup.signature == Version::V2;
+        let md5 = call.md5 || settings.known.md5 || settings.signature == Version::V2;
         if !matches!(call.body, Payload::None) && (md5 || (locks && !amazon)) {
             headers.push(("content-md5".into(), BASE64.encode(Md5::digest(body))));
         }
@@ -152,13 +153,13 @@ impl Client {
             query: &call.query,
             headers: &headers,
             payload_sha256: &hex::encode(&sha256),
-            bucket_in_host: target.bucket_in_host.then_some(setup.bucket.as_str()),
+            bucket_in_host: target.bucket_in_host.then_some(bucket.as_str()),
         };
         let signature = sign::sign(
-            setup.signature,
+            settings.signature,
             &request,
-            &setup.credentials,
-            &setup.region,
+            &settings.credentials,
+            region,
             now,
         );
         headers.extend(signature);
@@ -171,7 +172,7 @@ impl Client {
             large: call.large,
             patience,
         };
-        setup.http.send(&out).map_err(|e| {
+        self.http.send(&out).map_err(|e| {
             let why = format!("{}: {}", target.host, e.why);
             if e.stale {
                 Fault::Stale { why }

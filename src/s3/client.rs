@@ -11,51 +11,31 @@ use std::time::{Duration, Instant, SystemTime};
 use super::call::{Call, Failure, Halt, Known, Operation};
 use super::endpoint::Endpoint;
 use super::fault::{Fault, Verdict, judge};
-use super::headers::{Headers, Kind};
+use super::headers::Kind;
 use super::refresh::{refresh_at, retry_at};
 use super::retry::{FIRST_PATIENCE, Limits, Trial};
+use super::settings::Settings;
 use crate::error::{Error, Exit, Result};
 use crate::net::Http;
 use crate::os;
 use crate::progress::Progress;
-use crate::sign::{Credentials, Version};
+use crate::sign::Credentials;
 use crate::text::time::Utc;
 
 /// Gets the credentials anew, and when they expire, if that is known.
 pub type Reload = Box<dyn Fn() -> Result<(Credentials, Option<Utc>)>>;
 
-/// Everything that a client needs to know.
-pub struct Setup {
-    /// The command, for messages.
-    pub command: &'static str,
-    /// The HTTP client.
-    pub http: Http,
-    /// The service.
-    pub endpoint: Endpoint,
-    /// The region to begin with.
-    pub region: String,
-    /// The bucket.
-    pub bucket: String,
-    /// How to sign.
-    pub signature: Version,
-    /// The access key.
-    pub credentials: Credentials,
-    /// Reads the credentials again; None if they cannot have changed.
-    pub reload: Option<Reload>,
-    /// The user's own headers.
-    pub headers: Headers,
-    /// How long one request may keep failing; None for ever.
-    pub patience: Option<Duration>,
-    /// How often it may be repeated, if that is bounded.
-    pub retries: Option<u32>,
-    /// Where messages go.
-    pub progress: Arc<Progress>,
-}
-
 /// The client.
 pub struct Client {
-    pub(super) setup: Setup,
-    pub(super) known: Known,
+    /// The command, for messages.
+    command: String,
+    /// What it is made of, and what it has found out since.
+    pub(super) settings: Settings,
+    pub(super) endpoint: Endpoint,
+    pub(super) http: Http,
+    /// Reads the credentials again; None if they cannot have changed.
+    reload: Option<Reload>,
+    pub(super) progress: Arc<Progress>,
     /// The last object that turned out to be stored other than it must be. For
     /// the next ones, three readings are enough.
     damaged: Option<String>,
@@ -71,11 +51,21 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client; nothing is sent yet.
-    pub fn new(setup: Setup) -> Client {
+    pub(super) fn new(
+        command: &str,
+        settings: Settings,
+        endpoint: Endpoint,
+        http: Http,
+        reload: Option<Reload>,
+        progress: Arc<Progress>,
+    ) -> Client {
         Client {
-            setup,
-            known: Known::default(),
+            command: command.to_string(),
+            settings,
+            endpoint,
+            http,
+            reload,
+            progress,
             damaged: None,
             blind: false,
             clock: None,
@@ -85,48 +75,48 @@ impl Client {
         }
     }
 
+    /// What it is made of, with the region, the access key and what else it has
+    /// found out since: other processes of this run begin with it.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The command that messages begin with.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
     /// The bucket's name.
     pub fn bucket(&self) -> &str {
-        &self.setup.bucket
+        &self.settings.bucket
     }
 
     /// Whether it speaks to Amazon's own service.
     pub fn is_amazon(&self) -> bool {
-        self.setup.endpoint.is_amazon()
-    }
-
-    /// The region that requests are signed for.
-    pub fn region(&self) -> &str {
-        &self.setup.region
+        self.endpoint.is_amazon()
     }
 
     /// Where messages go.
     pub fn progress(&self) -> &Progress {
-        &self.setup.progress
+        &self.progress
     }
 
-    /// What was found out about the service; other processes of this run begin
-    /// with it.
+    /// What was found out about the service.
     pub fn known(&self) -> Known {
-        self.known
-    }
-
-    /// Take this for known about the service.
-    pub fn set_known(&mut self, known: Known) {
-        self.known = known;
+        self.settings.known
     }
 
     /// The service was seen to give an object no ETag: from now on a PUT is
     /// proved without one. False if another object had one in this run.
     pub fn expect_no_etags(&mut self) -> bool {
-        self.known.no_etags = !self.known.etags;
-        self.known.no_etags
+        self.settings.known.no_etags = !self.settings.known.etags;
+        self.settings.known.no_etags
     }
 
     /// Give ETags without their quotes in conditions from now on, or with them
     /// again.
     pub fn toggle_etag_quotes(&mut self) {
-        self.known.bare_etags = !self.known.bare_etags;
+        self.settings.known.bare_etags = !self.settings.known.bare_etags;
     }
 
     /// Another client has had an answer: the service exists.
@@ -136,12 +126,12 @@ impl Client {
 
     /// Sign with these from now on.
     pub fn set_credentials(&mut self, credentials: Credentials) {
-        self.setup.credentials = credentials;
+        self.settings.credentials = credentials;
     }
 
     /// The access key that requests are signed with.
     pub fn credentials(&self) -> &Credentials {
-        &self.setup.credentials
+        &self.settings.credentials
     }
 
     /// Whether giving up would lose something.
@@ -151,7 +141,7 @@ impl Client {
 
     /// The time that requests are signed with: the server's, if ours is off.
     pub fn now(&self) -> Utc {
-        Utc(Utc::from_system(SystemTime::now()).0 + self.known.skew)
+        Utc(Utc::from_system(SystemTime::now()).0 + self.settings.known.skew)
     }
 
     /// The time that the service gave with its last answer, if it gave one.
@@ -162,7 +152,7 @@ impl Client {
     /// How long what the service shows is looked at again, where it is not what
     /// it said itself, before that is believed.
     pub fn evidence_time(&self) -> Duration {
-        let patience = self.setup.patience.unwrap_or(FIRST_PATIENCE);
+        let patience = self.settings.limits.patience.unwrap_or(FIRST_PATIENCE);
         patience.min(FIRST_PATIENCE)
     }
 
@@ -181,8 +171,8 @@ impl Client {
     /// From here on nothing is at stake that would be worth a long wait.
     pub fn be_brief(&mut self) {
         self.underway = false;
-        let limit = self.setup.patience.unwrap_or(FIRST_PATIENCE);
-        self.setup.patience = Some(limit.min(FIRST_PATIENCE));
+        let limit = self.settings.limits.patience.unwrap_or(FIRST_PATIENCE);
+        self.settings.limits.patience = Some(limit.min(FIRST_PATIENCE));
     }
 
     /// An error about an object of this bucket.
@@ -191,13 +181,13 @@ impl Client {
     }
 
     fn what(&self, key: Option<&str>) -> String {
-        format!("{}: {}", self.setup.command, self.object(key))
+        format!("{}: {}", self.command, self.object(key))
     }
 
     pub(super) fn object(&self, key: Option<&str>) -> String {
         match key {
-            Some(key) => format!("{}/{key}", self.setup.bucket),
-            None => self.setup.bucket.clone(),
+            Some(key) => format!("{}/{key}", self.settings.bucket),
+            None => self.settings.bucket.clone(),
         }
     }
 
@@ -228,17 +218,17 @@ impl Client {
     ) -> std::result::Result<O::Out, Halt> {
         if trial.has_failed() {
             // Requests may have come in between, over a connection as bad.
-            self.setup.http.drop_connections();
+            self.http.drop_connections();
         }
         loop {
-            self.setup.progress.wait_turn();
+            self.progress.wait_turn();
             self.refresh_credentials();
             let signed_at = self.now();
-            self.setup.progress.set_moving(0);
+            self.progress.set_moving(0);
             let started = Instant::now();
             let left = trial.left(self.limits(), started);
             let attempt = self.attempt(op, signed_at, left);
-            self.setup.progress.set_moving(0);
+            self.progress.set_moving(0);
             let fault = match attempt {
                 Ok(out) => return Ok(out),
                 Err(fault) => self.blame(op, fault),
@@ -246,7 +236,7 @@ impl Client {
             trial.failed(&fault, started);
             let what = self.what(op.call().key);
             self.check(&what).map_err(|e| trial.failure(&fault, e))?;
-            let verdict = judge(&fault, &self.setup.region, signed_at);
+            let verdict = judge(&fault, &self.settings.region, signed_at);
             if self.mend(&verdict, signed_at) && trial.may_mend() {
                 continue;
             }
@@ -261,25 +251,25 @@ impl Client {
 
     /// A request to stop, as an error that names what we were at.
     fn check(&self, what: &str) -> Result<()> {
-        let checked = self.setup.progress.check();
+        let checked = self.progress.check();
         checked.map_err(|e| Error::new(e.exit(), what, e.why()))
     }
 
     /// Change what the verdict says must change. False if that is nothing.
     fn mend(&mut self, verdict: &Verdict, signed_at: Utc) -> bool {
         match verdict {
-            Verdict::Region(region) => self.setup.region = region.clone(),
+            Verdict::Region(region) => self.settings.region = region.clone(),
             Verdict::Clock(theirs) => {
                 // Relative to when we signed, so that the round trip does not
                 // count twice.
-                self.known.skew += theirs.0 - signed_at.0;
+                self.settings.known.skew += theirs.0 - signed_at.0;
                 let text = format!(
                     "the server's clock differs by {} s: using it",
-                    self.known.skew
+                    self.settings.known.skew
                 );
-                self.setup.progress.debug(|| text);
+                self.progress.debug(|| text);
             }
-            Verdict::Checksum if !self.known.md5 => self.known.md5 = true,
+            Verdict::Checksum if !self.settings.known.md5 => self.settings.known.md5 = true,
             Verdict::Credentials => return self.reload_credentials(),
             _ => return false,
         }
@@ -288,18 +278,18 @@ impl Client {
 
     /// Get the credentials anew. True if there are other ones now.
     pub fn reload_credentials(&mut self) -> bool {
-        let Some(reload) = &self.setup.reload else {
+        let Some(reload) = &self.reload else {
             return false;
         };
         match reload() {
             Ok((fresh, expires)) => {
-                let changed = fresh != self.setup.credentials;
-                self.setup.credentials = fresh;
+                let changed = fresh != self.settings.credentials;
+                self.settings.credentials = fresh;
                 self.set_expiry(expires);
                 changed
             }
             Err(e) => {
-                self.setup.progress.debug(|| format!("not refreshed: {e}"));
+                self.progress.debug(|| format!("not refreshed: {e}"));
                 let now = self.now();
                 if let Some((expires, next)) = &mut self.expiry {
                     *next = retry_at(*expires, now);
@@ -349,7 +339,7 @@ impl Client {
         let exit = match verdict {
             Verdict::Again | Verdict::Reconnect => return Ok(()),
             Verdict::Final(exit) => *exit,
-            Verdict::Credentials if self.setup.reload.is_none() => {
+            Verdict::Credentials if self.reload.is_none() => {
                 return Err((Exit::Denied, false));
             }
             Verdict::Credentials | Verdict::Clock(_) => Exit::Denied,
@@ -376,8 +366,7 @@ impl Client {
     }
 
     pub(super) fn limits(&self) -> Limits {
-        let setup = &self.setup;
-        Limits::new(setup.patience, setup.retries, self.answered)
+        self.settings.limits.of_service(self.answered)
     }
 
     /// Wait before the next attempt at an operation on this object; an error once
@@ -389,13 +378,13 @@ impl Client {
         key: Option<&str>,
     ) -> std::result::Result<(), Failure> {
         let what = &self.what(key);
-        self.setup.http.drop_connections();
+        self.http.drop_connections();
         // That a connection went stale is no sign of trouble.
         if matches!(fault, Fault::Stale { .. }) && trial.may_mend() {
             return Ok(());
         }
         let limits = Limits {
-            time: self.patience_with(fault),
+            patience: self.patience_with(fault),
             ..self.limits()
         };
         let now = Instant::now();
@@ -407,7 +396,7 @@ impl Client {
             let early = matches!(fault, Fault::Foreign { .. }) && !self.underway;
             return Err(Failure { early, ..failure });
         };
-        let progress = &self.setup.progress;
+        let progress = &self.progress;
         if trial.must_tell(now) {
             let seconds = trial.failing(now).as_secs();
             let why = fault.why();
@@ -431,11 +420,11 @@ impl Client {
             Fault::Wrong { .. } => true,
             _ => false,
         };
-        let Limits { time, .. } = self.limits();
+        let Limits { patience, .. } = self.limits();
         if short {
-            Some(time.map_or(FIRST_PATIENCE, |time| time.min(FIRST_PATIENCE)))
+            Some(patience.map_or(FIRST_PATIENCE, |time| time.min(FIRST_PATIENCE)))
         } else {
-            time
+            patience
         }
     }
 }

@@ -7,10 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use super::*;
-use crate::commands::session;
 use crate::progress::Wanted;
-use crate::s3::{Glance, Put, Sizes};
-use crate::workers::task::{self, Brief};
+use crate::s3::{Addressing, Glance, Headers, Put, Sizes};
+use crate::sign::Version;
 
 /// Answers the first request on each connection, and reads the second one before
 /// it closes. Says which they were.
@@ -51,16 +50,30 @@ fn server() -> (String, Receiver<String>) {
 
 /// A client that repeats nothing.
 fn client(url: &str, patience: Option<Duration>) -> Client {
-    let brief = Brief {
-        url: Some(url.into()),
+    let settings = Settings {
+        endpoint: Some(url.into()),
+        addressing: Addressing::Path,
+        region: "eu-central-1".into(),
+        bucket: "b".into(),
+        signature: Version::V4,
+        credentials: Credentials {
+            id: "id".into(),
+            secret: "secret".into(),
+            token: None,
+        },
+        renewable: true,
+        headers: Headers::default(),
+        limits: Limits {
+            patience,
+            retry: Some(0),
+            timeout: Duration::from_millis(1500),
+        },
         ca_file: None,
-        retries: Some(0),
-        patience,
-        ..task::tests::brief()
+        known: Known::default(),
     };
     let progress = Arc::new(Progress::new(Wanted::default(), false));
     let reload = Box::new(|| Err(Error::new(Exit::Denied, "credentials", "none")));
-    session::client(&brief, reload, progress).unwrap()
+    settings.client("test", reload, progress).unwrap()
 }
 
 /// One with a connection that has been idle.

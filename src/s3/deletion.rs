@@ -188,7 +188,7 @@ impl Client {
     /// CreateBucket, and see that it is there. An answer that was lost is not
     /// mistaken for a bucket that somebody else has.
     pub fn create_bucket(&mut self) -> Result<()> {
-        let constraint = match self.region() {
+        let constraint = match self.settings.region.as_str() {
             region if self.is_amazon() && region != "us-east-1" => xml::create_bucket(region),
             _ => String::new(),
         };

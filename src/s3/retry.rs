@@ -22,21 +22,37 @@ const REMINDER: Duration = Duration::from_secs(60);
 /// and how long a request is worth on which nothing depends.
 pub const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long and how often a request may fail; None is for ever.
-#[derive(Clone, Copy, Debug, Default)]
+/// How long and how often a request may fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the start of the first attempt that failed.
-    pub time: Option<Duration>,
-    /// Repetitions.
-    pub retries: Option<u32>,
+    /// How long one request may keep failing, from the start of the first attempt
+    /// that did; None is for ever.
+    pub patience: Option<Duration>,
+    /// How often it may be repeated; None is without end.
+    pub retry: Option<u32>,
+    /// How long a connection may stand still.
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            patience: Some(Duration::from_secs(24 * 3600)),
+            retry: None,
+            timeout: Duration::from_secs(60),
+        }
+    }
 }
 
 impl Limits {
-    /// Of a service that has answered something, or has not.
-    pub fn new(patience: Option<Duration>, retries: Option<u32>, answered: bool) -> Limits {
+    /// Those of a service that has answered something, or has not.
+    pub fn of_service(self, answered: bool) -> Limits {
+        let patience = self.patience;
         let first = patience.map_or(FIRST_PATIENCE, |time| time.min(FIRST_PATIENCE));
-        let time = if answered { patience } else { Some(first) };
-        Limits { time, retries }
+        Limits {
+            patience: if answered { patience } else { Some(first) },
+            ..self
+        }
     }
 }
 
@@ -114,7 +130,7 @@ impl Trial {
 
     /// How much longer it may keep failing; None is for ever.
     pub fn left(&self, limits: Limits, now: Instant) -> Option<Duration> {
-        let time = limits.time?;
+        let time = limits.patience?;
         Some(time.saturating_sub(self.failing(now)))
     }
 
@@ -128,9 +144,9 @@ impl Trial {
         random: u64,
     ) -> Option<Duration> {
         let left = limits
-            .time
+            .patience
             .map(|time| time.saturating_sub(self.lasting(fault, now)));
-        let repeats_left = limits.retries.is_none_or(|n| self.attempts <= n);
+        let repeats_left = limits.retry.is_none_or(|n| self.attempts <= n);
         let must_read = matches!(fault, Fault::Wrong { .. }) && !self.is_read_enough();
         if !repeats_left || (left == Some(Duration::ZERO) && !must_read) {
             return None;
@@ -192,6 +208,13 @@ mod tests {
     use super::*;
     use crate::s3::fault::Sizes;
 
+    fn of(patience: Option<Duration>) -> Limits {
+        Limits {
+            patience,
+            ..Limits::default()
+        }
+    }
+
     /// An outage of `hours`, lived through as the client would: how long it
     /// waited, whether it gave up, how often it said something.
     fn outage(hours: u64, limits: Limits) -> (Duration, bool, u64) {
@@ -218,10 +241,7 @@ mod tests {
 
     #[test]
     fn hours_are_ridden_out() {
-        let day = Limits {
-            time: Some(Duration::from_secs(24 * 3600)),
-            retries: None,
-        };
+        let day = of(Some(Duration::from_secs(24 * 3600)));
         let (waited, gave_up, told) = outage(23, day);
         assert!(!gave_up && waited >= Duration::from_secs(23 * 3600));
         // Once a minute at most, and hardly less often.
@@ -229,19 +249,16 @@ mod tests {
         let (waited, gave_up, _) = outage(48, day);
         let seconds = waited.as_secs();
         assert!(gave_up && (86_400..86_402).contains(&seconds), "{seconds}");
-        assert!(
-            !outage(24 * 30, Limits::default()).1,
-            "patience without end"
-        );
+        assert!(!outage(24 * 30, of(None)).1, "patience without end");
     }
 
     #[test]
     fn patience_counts_from_the_start_of_what_failed() {
-        let limits = Limits::new(Some(Duration::from_secs(90)), None, true);
+        let limits = of(Some(Duration::from_secs(90)));
         let (start, fault) = (Instant::now(), Fault::broken("x"));
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut trial = Trial::default();
-        assert_eq!(trial.left(limits, after(7)), limits.time);
+        assert_eq!(trial.left(limits, after(7)), limits.patience);
         trial.failed(&fault, start);
         assert_eq!(trial.left(limits, after(60)), Some(after(30) - start));
         assert!(trial.delay(&fault, limits, after(60), 5).is_some());
@@ -253,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_service_that_never_answered_has_a_minute() {
-        let time = |patience, answered| Limits::new(patience, None, answered).time;
+        let time = |patience, answered| of(patience).of_service(answered).patience;
         let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
         assert_eq!(time(None, true), None);
         assert_eq!(time(Some(day), true), Some(day));
@@ -265,8 +282,8 @@ mod tests {
     #[test]
     fn repetitions_are_counted() {
         let limits = Limits {
-            time: None,
-            retries: Some(2),
+            retry: Some(2),
+            ..of(None)
         };
         let (now, fault) = (Instant::now(), Fault::broken("x"));
         let mut trial = Trial::default();
@@ -290,10 +307,7 @@ mod tests {
             want: Some(5),
         };
         let wrong = Fault::wrong(Exit::Data, "wrong SHA-256", sizes);
-        let limits = Limits {
-            time: Some(Duration::ZERO),
-            retries: None,
-        };
+        let limits = of(Some(Duration::ZERO));
         let (mut trial, now) = (Trial::default(), Instant::now());
         for enough in [false, false, true] {
             trial.failed(&wrong, now);

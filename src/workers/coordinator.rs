@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
 use crate::pipe::Pipe;
-use crate::progress::limit;
+use crate::progress::{Wanted, limit};
 use crate::s3::Client;
+use crate::stream::store::Store;
 use crate::workers::message::{Order, Report};
 use crate::workers::process::{Duty, Worker, mention};
-use crate::workers::task::{Brief, Task};
+use crate::workers::task::{Task, Transfer};
 
 /// How long the coordinator sleeps where nothing happens: with a meter to be
 /// redrawn, and without.
@@ -35,9 +36,20 @@ const LEAST_SILENCE: Duration = Duration::from_secs(10);
 /// before a call blocks ends it a second later (see `sys`).
 const GRACE: Duration = Duration::from_secs(3);
 
+/// What the user said of workers.
+#[derive(Clone, Copy)]
+pub struct Jobs {
+    /// How many there may be; 1 is none.
+    pub most: usize,
+    /// What to show, and how many bytes a second all of them together may move.
+    pub wanted: Wanted,
+}
+
 /// All of them.
 pub struct Team {
-    begin: Brief,
+    /// What they are told, with all that the client has found out since.
+    task: Task,
+    jobs: Jobs,
     /// The stream that they take turns at; none if they only read from the
     /// service.
     stream: Option<OwnedFd>,
@@ -45,27 +57,30 @@ pub struct Team {
     /// What they reported, by worker, and nobody has taken yet.
     reports: VecDeque<(usize, Report)>,
     /// Counts the credentials that there have been; the last ones are in the
-    /// brief.
+    /// task.
     keys: u64,
     /// When was last waited for reports.
     waited: Instant,
     silence: Duration,
-    /// The length of a block.
-    most: u64,
 }
 
 impl Team {
     /// Up to so many workers, none of them started yet, that take turns at this
     /// stream.
-    pub fn new(brief: &Brief, jobs: usize, task: Task, stream: Option<OwnedFd>) -> Team {
+    pub fn new(store: &Store, jobs: Jobs, transfer: Transfer, stream: Option<OwnedFd>) -> Team {
+        let settings = store.client.settings().clone();
         Team {
-            silence: (brief.timeout * SILENCE).max(LEAST_SILENCE),
-            most: task.blocksize,
-            begin: Brief {
-                jobs,
-                task: Some(task),
-                ..brief.clone()
+            silence: (settings.limits.timeout * SILENCE).max(LEAST_SILENCE),
+            task: Task {
+                command: store.client.command().to_string(),
+                quiet: jobs.wanted.quiet,
+                verbose: jobs.wanted.verbose,
+                settings,
+                prefix: store.keys.prefix().to_string(),
+                transfer,
+                coordinator: std::process::id(),
             },
+            jobs,
             stream,
             crew: Vec::new(),
             reports: VecDeque::new(),
@@ -81,7 +96,7 @@ impl Team {
             return Some(at);
         }
         let count = self.crew.len();
-        if count == self.begin.jobs {
+        if count == self.jobs.most {
             return None;
         }
         match self.hire(client) {
@@ -89,7 +104,7 @@ impl Team {
             Err(e) => {
                 // Of processes or descriptors there are too many: those that we
                 // have will do.
-                let jobs = std::mem::replace(&mut self.begin.jobs, count);
+                let jobs = std::mem::replace(&mut self.jobs.most, count);
                 let (name, why) = (name(count), os_reason(&e));
                 let left = format!("going on with {count} of {jobs} workers");
                 let text = format!("{name}: not started: {why}: {left}");
@@ -102,30 +117,23 @@ impl Team {
 
     /// Whether there is no worker at all, and none can be started.
     pub fn is_empty(&self) -> bool {
-        self.begin.jobs == 0
+        self.jobs.most == 0
     }
 
-    fn hire(&self, client: &Client) -> io::Result<Worker> {
+    fn hire(&mut self, client: &Client) -> io::Result<Worker> {
+        self.note_keys(client);
+        self.task.settings = client.settings().clone();
         let stream = self.stream.as_ref();
-        let (worker, ear) = Worker::start(self.begin.command, stream, self.keys)?;
+        let (worker, ear) = Worker::start(&self.task.command, stream, self.keys)?;
         client.progress().when_slowed(move |time| {
             mention(&ear, &Order::Hold(time));
         });
-        worker.tell(&Order::Begin(Box::new(self.brief(client))));
+        worker.tell(&Order::Begin(Box::new(self.task.clone())));
         // What the others were told before it came.
         if let Some(time) = client.progress().held() {
             worker.tell(&Order::Hold(time));
         }
         Ok(worker)
-    }
-
-    /// The brief, with all that the client has found out since.
-    fn brief(&self, client: &Client) -> Brief {
-        Brief {
-            region: client.region().to_string(),
-            known: client.known(),
-            ..self.begin.clone()
-        }
     }
 
     /// Give an idle worker a job.
@@ -164,7 +172,7 @@ impl Team {
     /// Divide the rate among those that have a job; who must slow down is told
     /// first.
     fn share_rate(&mut self) {
-        let Some(rate) = self.begin.rate else {
+        let Some(rate) = self.jobs.wanted.rate else {
             return;
         };
         let busy = self
@@ -251,7 +259,9 @@ impl Team {
                 Some(Report::Remind(text)) => progress.remind(&text),
                 Some(Report::Retried) => progress.retried(),
                 // The heads of requests do not count.
-                Some(Report::Moved(bytes)) => self.crew[at].moving = bytes.min(self.most),
+                Some(Report::Moved(bytes)) => {
+                    self.crew[at].moving = bytes.min(self.task.transfer.blocksize);
+                }
                 Some(Report::Slow(time)) => progress.slowed(time),
                 Some(Report::Expired) => self.renew(at, client),
                 Some(Report::Lookup(begins)) => self.crew[at].excused = begins,
@@ -276,8 +286,8 @@ impl Team {
     /// Credentials that the client has found since are the team's. A worker gets
     /// them with its next order, so that it is known what it has signed with.
     fn note_keys(&mut self, client: &Client) {
-        if *client.credentials() != self.begin.credentials {
-            self.begin.credentials = client.credentials().clone();
+        if *client.credentials() != self.task.settings.credentials {
+            self.task.settings.credentials = client.credentials().clone();
             self.keys += 1;
         }
     }
@@ -293,7 +303,7 @@ impl Team {
     }
 
     fn send_keys(&mut self, at: usize) {
-        let fresh = self.begin.credentials.clone();
+        let fresh = self.task.settings.credentials.clone();
         self.crew[at].keys = self.keys;
         self.crew[at].tell(&Order::Credentials(fresh));
     }

@@ -14,13 +14,13 @@ use crate::sign::Credentials;
 use crate::stream::manifest::BlockRef;
 use crate::text::hex::{self, Hash};
 use crate::text::uri;
-use crate::workers::task::Brief;
+use crate::workers::task::Task;
 
 /// From the coordinator to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The first one: all that a worker needs to know.
-    Begin(Box<Brief>),
+    Begin(Box<Task>),
     /// It is your turn at stdin: read this block, and store it. `underway`:
     /// something of the stream is stored already. `stored`: lengths and hashes
     /// of what an earlier run has stored under this number.
@@ -142,8 +142,8 @@ impl Order {
     /// As a line.
     pub fn to_line(&self) -> String {
         match self {
-            Order::Begin(brief) => {
-                let fields = brief.to_fields();
+            Order::Begin(task) => {
+                let fields = task.to_fields();
                 let fields = fields.iter().map(String::as_str);
                 line(&std::iter::once("begin").chain(fields).collect::<Vec<_>>())
             }
@@ -181,7 +181,7 @@ impl Order {
         let fields = fields(line)?;
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
         Some(match fields[..] {
-            ["begin", ref rest @ ..] => Order::Begin(Box::new(Brief::from_fields(rest)?)),
+            ["begin", ref rest @ ..] => Order::Begin(Box::new(Task::from_fields(rest)?)),
             ["read", n, underway, ref stored @ ..] => Order::Read {
                 number: number(n)?,
                 underway: flag(underway)?,
@@ -332,7 +332,7 @@ mod tests {
             token: token.map(String::from),
         };
         for order in [
-            Order::Begin(Box::new(crate::workers::task::tests::brief())),
+            Order::Begin(Box::new(crate::workers::task::tests::task())),
             Order::Read {
                 number: u64::MAX,
                 underway: true,

@@ -4,12 +4,28 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command as Program, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cli::{Command, WORKER};
 use crate::os;
 use crate::workers::message::{Lines, Order};
+
+/// The option that makes a worker of this program; for no user.
+pub const WORKER: &str = "--worker";
+
+/// The command that these arguments ask for a worker of, if they do.
+pub fn command_of(args: &[String]) -> Option<&str> {
+    match args {
+        [option, command] if option == WORKER => Some(command),
+        _ => None,
+    }
+}
+
+/// Whether workers of this command read the stream, from stdin; all others write
+/// it, to stdout.
+pub(super) fn reads_stream(command: &str) -> bool {
+    command == "upload"
+}
 
 /// What a worker has been given to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +66,7 @@ impl Worker {
     /// Start one for this command, at this end of the stream. Comes with the
     /// channel once more, to tell it something at any time.
     pub(super) fn start(
-        command: Command,
+        command: &str,
         stream: Option<&OwnedFd>,
         keys: u64,
     ) -> io::Result<(Worker, UnixStream)> {
@@ -61,12 +77,13 @@ impl Worker {
             Some(fd) => Stdio::from(fd.try_clone()?),
             None => Stdio::null(),
         };
-        let (stdin, stdout) = match command {
-            Command::Upload => (stream, theirs),
-            _ => (theirs, stream),
+        let (stdin, stdout) = if reads_stream(command) {
+            (stream, theirs)
+        } else {
+            (theirs, stream)
         };
-        let mut program = Program::new(os::myself()?);
-        program.arg0("s3pipe").args([WORKER, command.word()]);
+        let mut program = Command::new(os::myself()?);
+        program.arg0("s3pipe").args([WORKER, command]);
         // The program goes out of scope here, and with it the worker's end of
         // the channel: while that is open, we would not see the worker go.
         let child = program.stdin(stdin).stdout(stdout).spawn()?;

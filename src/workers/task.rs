@@ -1,98 +1,54 @@
-//! What a worker is told before anything else: all that its client and its
-//! keys are made of, as plain data.
+//! What a worker is told before anything else, as plain data: the transfer that it
+//! takes part in, and all that its client and its keys are made of.
 //!
-//! The coordinator makes a client of the same brief for itself, so that there
-//! is one way from settings to a client. Some of it is secret (the access key,
-//! customer keys among the headers): it goes into the channel only, and
-//! `Debug` shows none of it.
+//! Some of it is secret (the access key, customer keys among the headers): it goes
+//! into the channel only, and `Debug` shows none of it.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::cli::Command;
 use crate::protection::age::Encryption;
-use crate::s3::{Addressing, Headers, Known};
+use crate::s3::{Addressing, Headers, Known, Limits, Settings};
 use crate::sign::{Credentials, Version};
 use crate::stream::name::{Name, UploadId};
 
-/// Settings, resolved.
+/// A worker's task.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Brief {
-    /// What is being done.
-    pub command: Command,
+pub struct Task {
+    /// The command that messages begin with.
+    pub command: String,
     /// `-q`.
     pub quiet: bool,
     /// `-v`.
     pub verbose: bool,
-    /// How many workers there may be; 1 is none. A worker has none.
-    pub jobs: usize,
-    /// For all of them together, in bytes a second; a worker is told its share.
-    pub rate: Option<u64>,
-    /// The service's URL; None is Amazon's.
-    pub url: Option<String>,
-    /// How the bucket is named in a URL.
-    pub addressing: Addressing,
-    /// What requests are signed for.
-    pub region: String,
-    /// The bucket.
-    pub bucket: String,
-    /// How to sign.
-    pub signature: Version,
-    /// The access key.
-    pub credentials: Credentials,
-    /// Whether there may be others when these have expired.
-    pub renewable: bool,
-    /// The user's headers.
-    pub headers: Headers,
-    /// How long one request may keep failing; None for ever.
-    pub patience: Option<Duration>,
-    /// How often it may be repeated, if that is bounded.
-    pub retries: Option<u32>,
-    /// How long a connection may stand still.
-    pub timeout: Duration,
-    /// PEM bundle to trust instead of the system's.
-    pub ca_file: Option<String>,
+    /// What the client is made of.
+    pub settings: Settings,
     /// What keys begin with.
     pub prefix: String,
-    /// What was found out about the service.
-    pub known: Known,
-    /// What is worked on; none until a transfer begins.
-    pub task: Option<Task>,
-}
-
-/// A transfer, as a worker sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Task {
-    /// The stream, encoded as in keys.
-    pub name: String,
-    /// The upload that its blocks belong to.
-    pub upload: UploadId,
-    /// The size of the largest block, in bytes.
-    pub blocksize: u64,
-    /// What blocks that are read must hold.
-    pub encryption: Encryption,
+    /// What is transferred.
+    pub transfer: Transfer,
     /// The process to die with.
     pub coordinator: u32,
 }
 
-impl Task {
-    /// Of this very process's workers.
-    pub fn new(name: &Name, upload: &UploadId, blocksize: u64, encryption: Encryption) -> Task {
-        Task {
-            name: name.encoded().to_string(),
-            upload: upload.clone(),
-            blocksize,
-            encryption,
-            coordinator: std::process::id(),
-        }
-    }
+/// The blocks that are transferred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The stream.
+    pub name: Name,
+    /// The upload that the blocks belong to.
+    pub upload: UploadId,
+    /// The size of the largest block, in bytes.
+    pub blocksize: u64,
+    /// What blocks that are read from stdin must hold.
+    pub encryption: Encryption,
 }
 
-impl fmt::Debug for Brief {
+impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Brief")
+        f.debug_struct("Task")
             .field("command", &self.command)
-            .field("task", &self.task)
+            .field("transfer", &self.transfer)
             .finish_non_exhaustive()
     }
 }
@@ -100,7 +56,7 @@ impl fmt::Debug for Brief {
 /// Both ends must be the same program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Names and values, while a brief is being written.
+/// Names and values, while a task is being written.
 struct Writer(Vec<String>);
 
 impl Writer {
@@ -119,7 +75,7 @@ impl Writer {
     }
 }
 
-/// The fields of a brief that is being read.
+/// The fields of a task that is being read.
 struct Reader<'a>(&'a [&'a str]);
 
 impl<'a> Reader<'a> {
@@ -147,93 +103,102 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Brief {
+impl Task {
     /// As `name=value` fields; what is not there is left out.
     pub fn to_fields(&self) -> Vec<String> {
         let mut w = Writer(Vec::new());
         w.put("version", VERSION);
-        w.put("command", self.command.word());
+        w.put("command", &self.command);
         w.flag("quiet", self.quiet);
         w.flag("verbose", self.verbose);
-        w.option("url", self.url.as_ref());
-        w.put("addressing", self.addressing.word());
-        w.put("region", &self.region);
-        w.put("bucket", &self.bucket);
-        w.put("signature", self.signature.word());
-        w.put("id", &self.credentials.id);
-        w.put("secret", &self.credentials.secret);
-        w.option("token", self.credentials.token.as_ref());
-        w.flag("renewable", self.renewable);
-        for (name, value) in self.headers.all() {
-            w.put("header", format_args!("{name}: {value}"));
-        }
-        w.option("patience", self.patience.map(|t| t.as_millis()));
-        w.option("retries", self.retries);
-        w.put("timeout", self.timeout.as_millis());
-        w.option("ca-file", self.ca_file.as_ref());
+        write_settings(&mut w, &self.settings);
         w.put("prefix", &self.prefix);
-        w.put("skew", self.known.skew);
-        w.flag("md5", self.known.md5);
-        w.flag("etags", self.known.etags);
-        w.flag("no-etags", self.known.no_etags);
-        w.flag("bare-etags", self.known.bare_etags);
-        if let Some(task) = &self.task {
-            w.put("name", &task.name);
-            w.put("upload", task.upload.as_str());
-            w.put("blocksize", task.blocksize);
-            w.put("encryption", task.encryption.word());
-            w.put("coordinator", task.coordinator);
-        }
+        w.put("name", self.transfer.name.encoded());
+        w.put("upload", self.transfer.upload.as_str());
+        w.put("blocksize", self.transfer.blocksize);
+        w.put("encryption", self.transfer.encryption.word());
+        w.put("coordinator", self.coordinator);
         w.0
     }
 
     /// From its fields. None if they are another version's, or nonsense.
-    pub fn from_fields(fields: &[&str]) -> Option<Brief> {
+    pub fn from_fields(fields: &[&str]) -> Option<Task> {
         let r = Reader(fields);
-        let credentials = Credentials {
-            id: r.text("id")?,
-            secret: r.text("secret")?,
-            token: r.text("token"),
-        };
-        let task = || {
-            Some(Task {
-                name: r.text("name")?,
+        (r.text("version")? == VERSION).then_some(())?;
+        Some(Task {
+            command: r.text("command")?,
+            quiet: r.flag("quiet"),
+            verbose: r.flag("verbose"),
+            settings: read_settings(&r)?,
+            prefix: r.text("prefix")?,
+            transfer: Transfer {
+                name: Name::decode(&r.text("name")?)?,
                 upload: UploadId::parse(&r.text("upload")?)?,
                 blocksize: r.number("blocksize")?,
                 encryption: Encryption::parse(&r.text("encryption")?)?,
-                coordinator: r.number("coordinator")?,
-            })
-        };
-        (r.text("version")? == VERSION).then_some(())?;
-        Some(Brief {
-            command: Command::parse(&r.text("command")?)?,
-            quiet: r.flag("quiet"),
-            verbose: r.flag("verbose"),
-            jobs: 1,
-            rate: None,
-            url: r.text("url"),
-            addressing: Addressing::parse(&r.text("addressing")?)?,
-            region: r.text("region")?,
-            bucket: r.text("bucket")?,
-            signature: Version::parse(&r.text("signature")?)?,
-            credentials,
-            renewable: r.flag("renewable"),
-            headers: Headers::from_lines(r.all("header"))?,
-            patience: r.time("patience"),
-            retries: r.number("retries"),
-            timeout: r.time("timeout")?,
-            ca_file: r.text("ca-file"),
-            prefix: r.text("prefix")?,
-            known: Known {
-                skew: r.number("skew")?,
-                md5: r.flag("md5"),
-                etags: r.flag("etags"),
-                no_etags: r.flag("no-etags"),
-                bare_etags: r.flag("bare-etags"),
             },
-            task: task(),
+            coordinator: r.number("coordinator")?,
         })
     }
+}
+
+fn write_settings(w: &mut Writer, settings: &Settings) {
+    w.option("endpoint", settings.endpoint.as_ref());
+    w.put("addressing", settings.addressing.word());
+    w.put("region", &settings.region);
+    w.put("bucket", &settings.bucket);
+    w.put("signature", settings.signature.word());
+    w.put("id", &settings.credentials.id);
+    w.put("secret", &settings.credentials.secret);
+    w.option("token", settings.credentials.token.as_ref());
+    w.flag("renewable", settings.renewable);
+    for (name, value) in settings.headers.all() {
+        w.put("header", format_args!("{name}: {value}"));
+    }
+    let Limits {
+        patience,
+        retry,
+        timeout,
+    } = settings.limits;
+    w.option("patience", patience.map(|t| t.as_millis()));
+    w.option("retry", retry);
+    w.put("timeout", timeout.as_millis());
+    w.option("ca-file", settings.ca_file.as_ref());
+    w.put("skew", settings.known.skew);
+    w.flag("md5", settings.known.md5);
+    w.flag("etags", settings.known.etags);
+    w.flag("no-etags", settings.known.no_etags);
+    w.flag("bare-etags", settings.known.bare_etags);
+}
+
+fn read_settings(r: &Reader) -> Option<Settings> {
+    Some(Settings {
+        endpoint: r.text("endpoint"),
+        addressing: Addressing::parse(&r.text("addressing")?)?,
+        region: r.text("region")?,
+        bucket: r.text("bucket")?,
+        signature: Version::parse(&r.text("signature")?)?,
+        credentials: Credentials {
+            id: r.text("id")?,
+            secret: r.text("secret")?,
+            token: r.text("token"),
+        },
+        renewable: r.flag("renewable"),
+        headers: Headers::from_lines(r.all("header"))?,
+        limits: Limits {
+            patience: r.time("patience"),
+            retry: r.number("retry"),
+            timeout: r.time("timeout")?,
+        },
+        ca_file: r.text("ca-file"),
+        known: Known {
+            skew: r.number("skew")?,
+            md5: r.flag("md5"),
+            etags: r.flag("etags"),
+            no_etags: r.flag("no-etags"),
+            bare_etags: r.flag("bare-etags"),
+        },
+    })
 }
 
 #[cfg(test)]
@@ -242,70 +207,77 @@ pub(crate) mod tests {
     use crate::text::time::Utc;
 
     /// One with everything in it.
-    pub(crate) fn brief() -> Brief {
-        Brief {
-            command: Command::Upload,
+    pub(crate) fn task() -> Task {
+        Task {
+            command: "upload".into(),
             quiet: false,
             verbose: true,
-            jobs: 1,
-            rate: None,
-            url: Some("http://127.0.0.1:9000/a=b".into()),
-            addressing: Addressing::Path,
-            region: "eu-central-1".into(),
-            bucket: "b".into(),
-            signature: Version::V2,
-            credentials: Credentials {
-                id: "i=d".into(),
-                secret: "hush\t=%".into(),
-                token: Some("t".into()),
+            settings: Settings {
+                endpoint: Some("http://127.0.0.1:9000/a=b".into()),
+                addressing: Addressing::Path,
+                region: "eu-central-1".into(),
+                bucket: "b".into(),
+                signature: Version::V2,
+                credentials: Credentials {
+                    id: "i=d".into(),
+                    secret: "hush\t=%".into(),
+                    token: Some("t".into()),
+                },
+                renewable: true,
+                headers: Headers::new(&["x-a: b: c".into(), "x-d: ".into()], |_| ()).unwrap(),
+                limits: Limits {
+                    patience: Some(Duration::from_secs(86_400)),
+                    retry: Some(3),
+                    timeout: Duration::from_millis(1500),
+                },
+                ca_file: Some("/a b".into()),
+                known: Known {
+                    skew: -3600,
+                    md5: true,
+                    etags: true,
+                    no_etags: true,
+                    bare_etags: true,
+                },
             },
-            renewable: true,
-            headers: Headers::new(&["x-a: b: c".into(), "x-d: ".into()], |_| ()).unwrap(),
-            patience: Some(Duration::from_secs(86_400)),
-            retries: Some(3),
-            timeout: Duration::from_millis(1500),
-            ca_file: Some("/a b".into()),
             prefix: String::new(),
-            known: Known {
-                skew: -3600,
-                md5: true,
-                etags: true,
-                no_etags: true,
-                bare_etags: true,
-            },
-            task: Some(Task {
-                name: "a_2Fb".into(),
+            transfer: Transfer {
+                name: Name::new("a/b").unwrap(),
                 upload: UploadId::new(Utc(0), [7; 8]),
                 blocksize: 1 << 24,
                 encryption: Encryption::Age,
-                coordinator: 4711,
-            }),
+            },
+            coordinator: 4711,
         }
     }
 
-    fn again(brief: &Brief) -> Option<Brief> {
-        let fields = brief.to_fields();
-        Brief::from_fields(&fields.iter().map(String::as_str).collect::<Vec<_>>())
+    fn again(task: &Task) -> Option<Task> {
+        let fields = task.to_fields();
+        Task::from_fields(&fields.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     #[test]
     fn nothing_is_lost_on_the_way() {
-        let full = brief();
+        let full = task();
         assert!(again(&full) == Some(full.clone()));
-        let bare = Brief {
-            url: None,
-            credentials: Credentials {
-                token: None,
-                ..full.credentials.clone()
-            },
-            headers: Headers::default(),
-            patience: None,
-            retries: None,
-            ca_file: None,
+        let bare = Task {
             verbose: false,
-            renewable: false,
-            known: Known::default(),
-            task: None,
+            settings: Settings {
+                endpoint: None,
+                credentials: Credentials {
+                    token: None,
+                    ..full.settings.credentials.clone()
+                },
+                renewable: false,
+                headers: Headers::default(),
+                limits: Limits {
+                    patience: None,
+                    retry: None,
+                    ..full.settings.limits
+                },
+                ca_file: None,
+                known: Known::default(),
+                ..full.settings.clone()
+            },
             ..full
         };
         assert!(again(&bare) == Some(bare));
@@ -313,14 +285,14 @@ pub(crate) mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        assert!(!format!("{:?}", brief()).contains("hush"));
+        assert!(!format!("{:?}", task()).contains("hush"));
     }
 
     #[test]
     fn another_version_is_refused() {
-        let mut fields = brief().to_fields();
+        let mut fields = task().to_fields();
         fields[0] = "version=1.9".into();
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-        assert!(Brief::from_fields(&fields).is_none());
+        assert!(Task::from_fields(&fields).is_none());
     }
 }

@@ -12,8 +12,6 @@ use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
 
-use crate::cli::Command;
-use crate::commands::session;
 use crate::error::{Error, Exit, Result};
 use crate::os;
 use crate::os::Block;
@@ -24,19 +22,19 @@ use crate::protection::age::{self, Encryption};
 use crate::s3::{Client, Failure};
 use crate::stream::block;
 use crate::stream::manifest::BlockRef;
-use crate::stream::name::{Keys, Name};
+use crate::stream::name::Keys;
 use crate::stream::store::Store;
 use crate::text::hex::Hash;
 use crate::workers::channel::Link;
 use crate::workers::message::{Order, Report};
-use crate::workers::task::{Brief, Task};
+use crate::workers::process::{WORKER, reads_stream};
+use crate::workers::task::{Task, Transfer};
 
 /// What a worker works with.
 struct Worker {
     link: Arc<Link>,
     store: Store,
-    name: Name,
-    task: Task,
+    transfer: Transfer,
     stream: os::Stream,
     block: Arc<Block>,
     /// What was read into the block, and is to be stored.
@@ -57,19 +55,16 @@ enum Trouble {
 
 /// Work until there is no more to do. 64 where there is no coordinator;
 /// whatever else fails is reported to it.
-pub fn run(command: Command) -> Result<()> {
+pub fn run(command: &str) -> Result<()> {
     os::catch_signals_of_worker();
-    let uploads = command == Command::Upload;
-    let Some(channel) = os::channel(!uploads) else {
+    let reads = reads_stream(command);
+    let Some(channel) = os::channel(!reads) else {
         let why = "is what s3pipe starts its workers with (see -j in s3pipe(1))";
-        return Err(Error::new(Exit::Usage, crate::cli::WORKER, why));
+        return Err(Error::new(Exit::Usage, WORKER, why));
     };
     let limit = Arc::new(Mutex::new(Limit::new(None)));
     let link = Arc::new(Link::new(channel, limit.clone()));
-    let stream = match uploads {
-        true => os::stdin(),
-        false => os::stdout(),
-    };
+    let stream = if reads { os::stdin() } else { os::stdout() };
     match Worker::new(link.clone(), limit, stream) {
         Ok(Some(worker)) => worker.work(),
         Ok(None) => {}
@@ -78,12 +73,12 @@ pub fn run(command: Command) -> Result<()> {
     Ok(())
 }
 
-/// The client that this brief describes. Fresh credentials are the
-/// coordinator's to find.
-fn client(brief: &Brief, link: &Arc<Link>, limit: Arc<Mutex<Limit>>) -> Result<Client> {
+/// The client that this task describes. Fresh credentials are the coordinator's
+/// to find.
+fn client(task: &Task, link: &Arc<Link>, limit: Arc<Mutex<Limit>>) -> Result<Client> {
     let wanted = Wanted {
-        quiet: brief.quiet,
-        verbose: brief.verbose,
+        quiet: task.quiet,
+        verbose: task.verbose,
         ..Wanted::default()
     };
     let progress = Progress::of_worker(wanted, link.clone(), limit);
@@ -96,7 +91,8 @@ fn client(brief: &Brief, link: &Arc<Link>, limit: Arc<Mutex<Limit>>) -> Result<C
         });
         fresh.ok_or_else(|| Error::new(Exit::Denied, "credentials", "nobody to ask for them"))
     });
-    let mut client = session::client(brief, reload, Arc::new(progress))?;
+    let settings = task.settings.clone();
+    let mut client = settings.client(&task.command, reload, Arc::new(progress))?;
     client.set_answered();
     Ok(client)
 }
@@ -108,30 +104,26 @@ impl Worker {
         limit: Arc<Mutex<Limit>>,
         stream: os::Stream,
     ) -> Result<Option<Worker>> {
-        let brief = match link.next() {
-            Some(Order::Begin(brief)) => brief,
+        let task = match link.next() {
+            Some(Order::Begin(task)) => task,
             None if link.has_ended() => return Ok(None),
             _ => {
                 let why = "does not understand its coordinator: was s3pipe replaced just now?";
                 return Err(Error::new(Exit::Internal, "worker", why));
             }
         };
-        let fault = |why| Error::new(Exit::Internal, "worker", why);
-        let task = brief.task.clone().ok_or_else(|| fault("has no task"))?;
         if !os::die_with(task.coordinator) {
             return Ok(None);
         }
-        let name = Name::decode(&task.name).ok_or_else(|| fault("has a stream without a name"))?;
         Ok(Some(Worker {
             store: Store {
-                client: client(&brief, &link, limit)?,
-                keys: Keys::new(&brief.prefix),
+                client: client(&task, &link, limit)?,
+                keys: Keys::new(&task.prefix),
             },
             link,
-            name,
             stream,
-            block: Arc::new(Block::new(task.blocksize as usize)),
-            task,
+            block: Arc::new(Block::new(task.transfer.blocksize as usize)),
+            transfer: task.transfer,
             unstored: None,
             held: 0,
         }))
@@ -190,7 +182,7 @@ impl Worker {
             |_| (),
             || progress.check(),
         )?;
-        if number == 0 && length > 0 && self.task.encryption == Encryption::Age {
+        if number == 0 && length > 0 && self.transfer.encryption == Encryption::Age {
             let header = age::header_of(&self.block.bytes()[..length]);
             self.link
                 .report(&Report::Header(header.map_err(Trouble::Other)?));
@@ -217,7 +209,7 @@ impl Worker {
     fn store(&mut self) -> std::result::Result<(), Trouble> {
         let block = self.unstored;
         let block = block.ok_or_else(|| Trouble::fault("there is nothing to be stored"))?;
-        let (name, upload) = (&self.name, &self.task.upload);
+        let (name, upload) = (&self.transfer.name, &self.transfer.upload);
         let Store { client, keys } = &mut self.store;
         let key = keys.block(name, upload, block.number, &block.sha256);
         let length = block.length as usize;
@@ -236,9 +228,9 @@ impl Worker {
         if wanted.length > free.bytes().len() as u64 {
             return Err(Trouble::fault("the block is too large"));
         }
-        let (number, sha256) = (wanted.number, &wanted.sha256);
+        let Transfer { name, upload, .. } = &self.transfer;
         let Store { client, keys } = &mut self.store;
-        let key = keys.block(&self.name, &self.task.upload, number, sha256);
+        let key = keys.block(name, upload, wanted.number, &wanted.sha256);
         block::fetch(client, &key, wanted, free.bytes_mut()).map_err(Trouble::Object)?;
         self.held = wanted.length as usize;
         // Until it is done with.

@@ -77,18 +77,21 @@ pub const MUTANTS: &[Mutant] = &[
         "if !MUTANT(one-etag-lost) && (shown.etag.is_some() || known.etags || known.no_etags) {",
     ), (
         "s3/client.rs",
-        "self.known.no_etags = !self.known.etags;",
-        "self.known.no_etags = !self.known.etags || MUTANT(one-etag-lost);",
+        "self.settings.known.no_etags = !self.settings.known.etags;",
+        "self.settings.known.no_etags = !self.settings.known.etags || MUTANT(one-etag-lost);",
     )], Suite("odd::etags::one_lost_etag_teaches_nothing"), ""),
     mutant("etags-not-taken-back", &[(
         "s3/attempt.rs",
-        "self.known.no_etags = false;",
-        "self.known.no_etags &= MUTANT(one-etag-lost) || MUTANT(etags-not-taken-back);",
+        "self.settings.known.no_etags = false;",
+        "self.settings.known.no_etags &= MUTANT(one-etag-lost) || MUTANT(etags-not-taken-back);",
     )], Suite("odd::etags::an_etag_takes_back_that_there_are_none"), ""),
     mutant("workers-do-not-know", &[(
         "workers/coordinator.rs",
-        "known: client.known(),",
-        "known: if MUTANT(workers-do-not-know) { Default::default() } else { client.known() },",
+        "self.task.settings = client.settings().clone();",
+        "self.task.settings = client.settings().clone();
+         if MUTANT(workers-do-not-know) {
+             self.task.settings.known = Default::default();
+         }",
     )], Matrix("upload-3/service/no-etags"), "it has no ETag"),
 
     // What proves a GET.
@@ -394,7 +397,7 @@ pub const MUTANTS: &[Mutant] = &[
         "s3/attempt.rs",
         "let why = refusal.why();",
         "let why = refusal.why();
-         let secret = MUTANT(secret-told).then_some(&self.setup.credentials.secret);
+         let secret = MUTANT(secret-told).then_some(&self.settings.credentials.secret);
          let why = why + secret.map_or(\"\", String::as_str);",
     )], Matrix("info/GET-manifest#1/bare-404/always"), "it told a secret"),
     mutant("redirect-followed", &[(
