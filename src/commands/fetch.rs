@@ -18,7 +18,7 @@ use crate::stream::block;
 use crate::stream::index::{each_index, lost};
 use crate::stream::manifest::{BlockRef, Manifest};
 use crate::stream::store::Store;
-use crate::workers::coordinator::{Jobs, Team, trouble};
+use crate::workers::coordinator::{Coordinator, Jobs, failure};
 use crate::workers::message::{Order, Report};
 use crate::workers::task::Transfer;
 
@@ -37,7 +37,7 @@ pub struct Fetching<'a> {
 
 enum How {
     Alone(Block),
-    Workers(Box<Team>),
+    Workers(Box<Coordinator>),
 }
 
 impl How {
@@ -96,7 +96,7 @@ impl<'a> Fetching<'a> {
             };
             let stream = sink.as_ref().map(|sink| sink.share()).transpose()?;
             let jobs = Jobs { most, ..jobs };
-            How::Workers(Box::new(Team::new(store, jobs, transfer, stream)))
+            How::Workers(Box::new(Coordinator::new(store, jobs, transfer, stream)))
         } else {
             How::alone(manifest)
         };
@@ -150,20 +150,20 @@ impl<'a> Fetching<'a> {
             // What comes before an index that cannot be read is good.
             so_far => self.settle_all(store, settle).and(so_far),
         };
-        let How::Workers(team) = &mut self.how else {
+        let How::Workers(workers) = &mut self.how else {
             return settled;
         };
         if let Err(e) = settled {
-            for (_, report) in team.dismiss(&mut store.client) {
+            for (_, report) in workers.stop(&mut store.client) {
                 if let Report::Written(bytes) = report {
                     self.written += bytes;
                 }
             }
             return Err(e);
         }
-        match team.finish(&mut store.client)? {
+        match workers.finish(&mut store.client)? {
             None => Ok(()),
-            Some(report) => Err(trouble(report, self.sink.as_deref_mut())),
+            Some(report) => Err(failure(report, self.sink.as_deref_mut())),
         }
     }
 
@@ -182,17 +182,17 @@ impl<'a> Fetching<'a> {
             return settle(&mut store.client, done);
         }
         loop {
-            let How::Workers(team) = &mut self.how else {
+            let How::Workers(workers) = &mut self.how else {
                 return Ok(());
             };
-            let worker = team.idle(&store.client);
-            if team.is_empty() {
+            let worker = workers.idle(&store.client);
+            if workers.is_empty() {
                 self.how = How::alone(self.manifest);
                 return self.next(store, block, part, settle);
             }
             if let Some(worker) = worker {
                 let underway = store.client.is_underway();
-                team.order(worker, &Order::Get { block, underway });
+                workers.order(worker, &Order::Get { block, underway });
                 self.given.push_back(Given {
                     block,
                     part,
@@ -234,7 +234,7 @@ impl<'a> Fetching<'a> {
 
     /// See to the block whose turn it is; or wait for what workers report.
     fn step(&mut self, store: &mut Store, settle: &mut Settle) -> Result<()> {
-        let How::Workers(team) = &mut self.how else {
+        let How::Workers(workers) = &mut self.how else {
             return Ok(());
         };
         let writes = self.sink.is_some();
@@ -242,23 +242,23 @@ impl<'a> Fetching<'a> {
             match head.state {
                 State::Verified if writes => {
                     head.state = State::Writing;
-                    team.order(head.worker, &Order::Write(head.part.clone()));
+                    workers.order(head.worker, &Order::Write(head.part.clone()));
                 }
                 // By now it is worth waiting for.
                 State::Failed { early: true, .. } if store.client.is_underway() => {
                     let (block, underway) = (head.block, true);
                     head.state = State::Fetching;
-                    team.order(head.worker, &Order::Get { block, underway });
+                    workers.order(head.worker, &Order::Get { block, underway });
                 }
                 State::Verified => return self.settle(store, settle),
                 State::Failed { .. } => {
-                    count(team, &store.client, head.worker, &head.part);
+                    count(workers, &store.client, head.worker, &head.part);
                     return self.settle(store, settle);
                 }
                 State::Fetching | State::Writing => {}
             }
         }
-        let Some((worker, report)) = team.next(&mut store.client)? else {
+        let Some((worker, report)) = workers.next(&mut store.client)? else {
             return Ok(());
         };
         let given = self.given.iter_mut();
@@ -269,15 +269,15 @@ impl<'a> Fetching<'a> {
             (Some(given), Report::Got) => {
                 given.state = State::Verified;
                 match writes {
-                    true => team.keep(worker),
-                    false => count(team, &store.client, worker, &given.part),
+                    true => workers.set_holding(worker),
+                    false => count(workers, &store.client, worker, &given.part),
                 }
             }
             (Some(given), Report::Written(bytes)) => {
                 self.written += bytes;
                 // Else an error follows.
                 if bytes == given.part.len() as u64 {
-                    count(team, &store.client, worker, &given.part);
+                    count(workers, &store.client, worker, &given.part);
                     return self.settle(store, settle);
                 }
             }
@@ -291,9 +291,9 @@ impl<'a> Fetching<'a> {
             ) => {
                 let error = lost(store, self.manifest, missing, error);
                 given.state = State::Failed { early, error };
-                team.keep(worker);
+                workers.set_holding(worker);
             }
-            (_, report) => return Err(trouble(report, self.sink.as_deref_mut())),
+            (_, report) => return Err(failure(report, self.sink.as_deref_mut())),
         }
         Ok(())
     }
@@ -312,7 +312,7 @@ impl<'a> Fetching<'a> {
 }
 
 /// A worker is done with this part of its block.
-fn count(team: &mut Team, client: &Client, worker: usize, part: &Range<usize>) {
-    team.relieve(worker, client);
+fn count(workers: &mut Coordinator, client: &Client, worker: usize, part: &Range<usize>) {
+    workers.set_idle(worker, client);
     client.progress().block_done(part.len() as u64);
 }

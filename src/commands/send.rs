@@ -23,7 +23,7 @@ use crate::stream::name::Name;
 use crate::stream::store::Store;
 use crate::stream::stored::Stored;
 use crate::text::hex::Hash;
-use crate::workers::coordinator::{Jobs, Team, trouble};
+use crate::workers::coordinator::{Coordinator, Jobs, failure};
 use crate::workers::message::{Order, Report};
 use crate::workers::task::Transfer;
 
@@ -203,30 +203,30 @@ impl<'a> Sending<'a> {
             blocksize: self.record.blocksize,
             encryption: self.plan.encryption(),
         };
-        let mut team = Team::new(self.store, jobs, transfer, Some(source.share()?));
-        if team.idle(&self.store.client).is_none() {
+        let mut workers = Coordinator::new(self.store, jobs, transfer, Some(source.share()?));
+        if workers.idle(&self.store.client).is_none() {
             return self.alone(source);
         }
-        if let Err(e) = self.take_turns(&mut team, source) {
-            for (_, report) in team.dismiss(&mut self.store.client) {
+        if let Err(e) = self.take_turns(&mut workers, source) {
+            for (_, report) in workers.stop(&mut self.store.client) {
                 if let Report::Stored(block) = report {
                     self.books.enter(block);
                 }
             }
             return Err(e);
         }
-        match team.finish(&mut self.store.client)? {
+        match workers.finish(&mut self.store.client)? {
             None => Ok(()),
-            Some(report) => Err(trouble(report, Some(source))),
+            Some(report) => Err(failure(report, Some(source))),
         }
     }
 
     /// One worker at a time has its turn at the stream; the others store.
-    fn take_turns(&mut self, team: &mut Team, source: &mut Pipe) -> Result<()> {
+    fn take_turns(&mut self, workers: &mut Coordinator, source: &mut Pipe) -> Result<()> {
         let (mut next, mut turn, mut ended) = (0, None, false);
         while !ended || !self.books.has_all_before(next) {
             let worker = match turn.is_none() && !ended && self.books.has_room_for(next) {
-                true => team.idle(&self.store.client),
+                true => workers.idle(&self.store.client),
                 false => None,
             };
             if let Some(worker) = worker {
@@ -235,10 +235,10 @@ impl<'a> Sending<'a> {
                     underway: self.store.client.is_underway(),
                     stored: self.stored_under(next)?,
                 };
-                team.order(worker, &order);
+                workers.order(worker, &order);
                 turn = Some(worker);
             }
-            match team.next(&mut self.store.client)? {
+            match workers.next(&mut self.store.client)? {
                 None => {}
                 Some((_, Report::Header(length))) => self.header = Some(length),
                 Some((worker, Report::Read(length))) if turn == Some(worker) => {
@@ -247,21 +247,21 @@ impl<'a> Sending<'a> {
                     self.check_length(self.read)?;
                     ended = length < self.record.blocksize;
                     match length {
-                        0 => team.relieve(worker, &self.store.client),
+                        0 => workers.set_idle(worker, &self.store.client),
                         _ => next += 1,
                     }
                 }
                 Some((worker, Report::Stored(block))) => {
-                    team.relieve(worker, &self.store.client);
+                    workers.set_idle(worker, &self.store.client);
                     self.done(block)?;
                 }
                 // It did not know that something was stored meanwhile.
                 Some((worker, Report::Failed { early: true, .. }))
                     if self.store.client.is_underway() =>
                 {
-                    team.order(worker, &Order::Again);
+                    workers.order(worker, &Order::StoreAgain);
                 }
-                Some((_, report)) => return Err(trouble(report, Some(source))),
+                Some((_, report)) => return Err(failure(report, Some(source))),
             }
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! A worker's end of the channel to its coordinator.
 //!
-//! Reports go out as they are made. Orders about how to work (rate, pause) are
-//! carried out when they are read, which happens whenever the worker waits for
-//! anything; those about what to do are kept until it asks for them. A channel
-//! that has ended means that there is nothing more to do: reports then go
-//! nowhere, and no order comes.
+//! Reports are sent at once. Orders about how to work (rate, pause) are carried out
+//! when they are read, which happens whenever the worker waits for anything; those
+//! about what to do are queued until it asks for them. Once the other end of the
+//! channel is closed, there is nothing more to do: reports are dropped, and no order
+//! comes.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use crate::os;
 use crate::progress::Relay;
 use crate::progress::limit::Limit;
-use crate::workers::message::{Lines, Order, Report};
+use crate::workers::message::{LineBuffer, Order, Report};
 
-/// The channel.
-pub struct Link {
+/// A worker's end of the channel.
+pub struct Channel {
     stream: UnixStream,
     inbox: Mutex<Inbox>,
     limit: Arc<Mutex<Limit>>,
@@ -27,15 +27,15 @@ pub struct Link {
 
 #[derive(Default)]
 struct Inbox {
-    lines: Lines,
+    lines: LineBuffer,
     orders: VecDeque<Order>,
     ended: bool,
 }
 
-impl Link {
-    /// Over this socket. `limit` is what rates and pauses are told to.
-    pub fn new(stream: UnixStream, limit: Arc<Mutex<Limit>>) -> Link {
-        Link {
+impl Channel {
+    /// Over this socket. Rates and pauses that are ordered go to `limit`.
+    pub fn new(stream: UnixStream, limit: Arc<Mutex<Limit>>) -> Channel {
+        Channel {
             stream,
             inbox: Mutex::default(),
             limit,
@@ -46,7 +46,7 @@ impl Link {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tell the coordinator. If it is gone there is nobody to tell.
+    /// Report to the coordinator. If that has ended, nothing happens.
     pub fn report(&self, report: &Report) {
         let _ = (&self.stream).write_all(report.to_line().as_bytes());
     }
@@ -65,12 +65,12 @@ impl Link {
         }
     }
 
-    /// Whether there is nobody at the other end any more.
+    /// Whether the other end is closed.
     pub fn has_ended(&self) -> bool {
         self.inbox().ended
     }
 
-    /// Read once, which may wait.
+    /// Read once, and wait if there is nothing to be read.
     fn receive(&self, inbox: &mut Inbox) {
         let mut buffer = [0; 4096];
         match (&self.stream).read(&mut buffer) {
@@ -85,14 +85,14 @@ impl Link {
                 Some(Order::Rate(rate)) => limit.set_rate(rate, Instant::now()),
                 Some(Order::Hold(time)) => limit.hold_until(Instant::now() + time),
                 Some(order) => inbox.orders.push_back(order),
-                // For whoever waits for an order that makes sense.
+                // A line that cannot be read must not leave the worker waiting.
                 None => inbox.orders.push_back(Order::Finish),
             }
         }
     }
 
-    /// Take an order out of turn, waiting for it: the answer to a question.
-    /// None at the end.
+    /// The answer to a question: the first order that is `wanted`, even if others
+    /// came before it. Waits for it. None at the end.
     pub fn answer<T>(&self, wanted: impl Fn(&Order) -> Option<T>) -> Option<T> {
         let mut inbox = self.inbox();
         loop {
@@ -109,7 +109,7 @@ impl Link {
     }
 }
 
-impl Relay for Link {
+impl Relay for Channel {
     fn say(&self, text: &str) {
         self.report(&Report::Say(text.into()));
     }
@@ -131,7 +131,7 @@ impl Relay for Link {
     }
 
     fn moved(&self, bytes: u64) {
-        // Not worth waiting for a coordinator that has other things to do.
+        // A coordinator that is busy is not waited for: the next one will do.
         if os::can_write(self.stream.as_fd()) {
             self.report(&Report::Moved(bytes));
         }
@@ -153,10 +153,10 @@ mod tests {
     use crate::progress::limit::Grant;
     use crate::sign::Credentials;
 
-    fn pair() -> (UnixStream, Link) {
+    fn pair() -> (UnixStream, Channel) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let limit = Arc::new(Mutex::new(Limit::new(None)));
-        (ours, Link::new(theirs, limit))
+        (ours, Channel::new(theirs, limit))
     }
 
     fn send(stream: &UnixStream, order: &Order) {
@@ -166,27 +166,27 @@ mod tests {
 
     #[test]
     fn settings_are_heeded_and_jobs_are_kept() {
-        let (ours, link) = pair();
+        let (ours, channel) = pair();
         send(&ours, &Order::Write(0..5));
         send(&ours, &Order::Rate(Some(1)));
         send(&ours, &Order::Hold(Duration::from_secs(60)));
-        link.attend(Duration::from_secs(10));
+        channel.attend(Duration::from_secs(10));
         let now = Instant::now();
         {
-            let mut limit = link.limit.lock().unwrap();
+            let mut limit = channel.limit.lock().unwrap();
             assert!(limit.held(now) > Some(Duration::from_secs(50)));
             limit.moved(5000);
             assert!(matches!(limit.ask(9, now), Grant::Wait(_)));
         }
-        assert_eq!(link.next(), Some(Order::Write(0..5)));
+        assert_eq!(channel.next(), Some(Order::Write(0..5)));
         drop(ours);
-        assert_eq!(link.next(), None);
-        link.report(&Report::Got);
+        assert_eq!(channel.next(), None);
+        channel.report(&Report::Got);
     }
 
     #[test]
     fn an_answer_overtakes_what_waits() {
-        let (ours, link) = pair();
+        let (ours, channel) = pair();
         let keys = Credentials {
             id: "a".into(),
             secret: "b".into(),
@@ -194,18 +194,18 @@ mod tests {
         };
         send(&ours, &Order::Finish);
         send(&ours, &Order::Credentials(keys.clone()));
-        let answer = link.answer(|order| match order {
+        let answer = channel.answer(|order| match order {
             Order::Credentials(keys) => Some(keys.clone()),
             _ => None,
         });
         assert_eq!(answer, Some(keys));
-        assert_eq!(link.next(), Some(Order::Finish));
+        assert_eq!(channel.next(), Some(Order::Finish));
     }
 
     #[test]
     fn nonsense_ends_it() {
-        let (ours, link) = pair();
+        let (ours, channel) = pair();
         (&ours).write_all(b"what\n").unwrap();
-        assert_eq!(link.next(), Some(Order::Finish));
+        assert_eq!(channel.next(), Some(Order::Finish));
     }
 }

@@ -5,6 +5,13 @@
 //! the same program: a line that cannot be read is a fault (None), not a
 //! matter of versions. The lines carry credentials, and must go nowhere but
 //! into the channel.
+//!
+//! `underway` and `early`: as long as nothing of a stream is transferred, an error
+//! that only a person can repair (a missing permission, a wrong key) ends the run at
+//! once; after that it is waited out, since giving up would lose something. A worker
+//! knows only what it was told with its order. So one that gives up because nothing
+//! was underway says so (`early`), and if another worker has finished a block in the
+//! meantime, the coordinator has it try once more.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -21,36 +28,34 @@ use crate::workers::task::Task;
 pub enum Order {
     /// The first one: all that a worker needs to know.
     Begin(Box<Task>),
-    /// It is your turn at stdin: read this block, and store it. `underway`:
-    /// something of the stream is stored already. `stored`: lengths and hashes
-    /// of what an earlier run has stored under this number.
+    /// Read the next block from stdin, and store it.
     Read {
         /// The block's number.
         number: u64,
-        /// See `Client::set_underway`.
+        /// Something of the stream is stored already.
         underway: bool,
-        /// Lengths in bytes, and hashes.
+        /// Lengths, in bytes, and hashes of what an earlier run has stored under
+        /// this number.
         stored: Vec<(u64, Hash)>,
     },
-    /// Store what you could not store once more: by now something would be lost
-    /// by giving up.
-    Again,
-    /// Fetch and verify this block, and keep it.
+    /// Try once more to store the block that was read: something is underway now.
+    StoreAgain,
+    /// Fetch and verify this block, and hold it in memory.
     Get {
         /// The block.
         block: BlockRef,
-        /// See `Client::set_underway`.
+        /// Something of the stream was read already.
         underway: bool,
     },
-    /// It is your turn at stdout: write these bytes of the block that you hold.
+    /// Write these bytes of the block that is held to stdout.
     Write(Range<usize>),
-    /// Sign with these from now on.
+    /// Sign with these credentials from now on.
     Credentials(Credentials),
-    /// Move so many bytes a second; None is as many as you can.
+    /// Move so many bytes a second; None is without a limit.
     Rate(Option<u64>),
-    /// Send no request for so long.
+    /// Send no request for so long: the service has asked for a pause.
     Hold(Duration),
-    /// There is no more to do: close the stream and leave.
+    /// There is no more to do: close the stream and exit.
     Finish,
 }
 
@@ -60,41 +65,44 @@ pub enum Report {
     /// The stream is an age file, and its header has so many bytes; a report
     /// of what was read follows.
     Header(u64),
-    /// So many bytes of the stream were read: the turn is free.
+    /// So many bytes of the stream were read: the next worker may read.
     Read(u64),
     /// This block is stored.
     Stored(BlockRef),
     /// The block was fetched and verified.
     Got,
-    /// So many bytes were written: the turn is free, unless an error follows.
+    /// So many bytes were written: the next worker may write, unless a report of an
+    /// error follows.
     Written(u64),
-    /// The stream was closed; the worker leaves.
+    /// The stream was closed; the worker exits.
     Closed,
-    /// Reading or writing the stream failed, with this number of the system's.
+    /// Reading or writing the stream failed, with this errno.
     Io(i32),
-    /// The job failed.
+    /// The order could not be carried out.
     Failed {
         /// The server says that there is no such object.
         missing: bool,
-        /// It would have been tried again if something had been underway.
+        /// It was given up because nothing was underway.
         early: bool,
         /// For the user.
         error: Error,
     },
     /// A line for stderr.
     Say(String),
-    /// So is this, unless others say the like.
+    /// A line for stderr that is shown only now and then, since all workers say the
+    /// like.
     Remind(String),
     /// A request is tried again.
     Retried,
-    /// So many bytes of the present block have been moved; and: I am alive.
+    /// So many bytes of the present block have been moved. Sent at least once a
+    /// second, to show that the worker does not hang.
     Moved(u64),
-    /// The service asked to be spared for so long.
+    /// The service has asked for a pause of this length.
     Slow(Duration),
-    /// The credentials are not accepted any more: send others.
+    /// The service does not accept the credentials any more: others are needed.
     Expired,
-    /// A host's name is looked up, and nothing can be said until that is over;
-    /// or it is over.
+    /// A look-up of a host's name begins (true), until the end of which nothing can
+    /// be reported; or it has ended (false).
     Lookup(bool),
 }
 
@@ -159,7 +167,7 @@ impl Order {
                 fields.extend(stored.iter().map(String::as_str));
                 line(&fields)
             }
-            Order::Again => line(&["again"]),
+            Order::StoreAgain => line(&["again"]),
             Order::Get { block, underway } => {
                 let [number, length, sha256] = block_fields(block);
                 line(&["get", &number, &length, &sha256, flag_text(*underway)])
@@ -187,7 +195,7 @@ impl Order {
                 underway: flag(underway)?,
                 stored: pairs(stored)?,
             },
-            ["again"] => Order::Again,
+            ["again"] => Order::StoreAgain,
             ["get", number, length, sha256, underway] => Order::Get {
                 block: block([number, length, sha256])?,
                 underway: flag(underway)?,
@@ -294,12 +302,12 @@ impl Report {
     }
 }
 
-/// Lines as they come out of a channel, in whatever pieces.
+/// LineBuffer as they come out of a channel, in whatever pieces.
 #[derive(Default)]
-pub struct Lines(Vec<u8>);
+pub struct LineBuffer(Vec<u8>);
 
-impl Lines {
-    /// More has come.
+impl LineBuffer {
+    /// Append what was read.
     pub fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
@@ -342,7 +350,7 @@ mod tests {
                 block: a_block(),
                 underway: false,
             },
-            Order::Again,
+            Order::StoreAgain,
             Order::Write(5..9),
             Order::Credentials(keys(None)),
             Order::Credentials(keys(Some(""))),
@@ -410,7 +418,7 @@ mod tests {
 
     #[test]
     fn lines_come_in_pieces() {
-        let mut lines = Lines::default();
+        let mut lines = LineBuffer::default();
         for (piece, whole) in [("re", 0), ("ad\t1\ngo", 1), ("t\n", 1), ("a\nb\nc", 2)] {
             lines.push(piece.as_bytes());
             assert_eq!(std::iter::from_fn(|| lines.next_line()).count(), whole);

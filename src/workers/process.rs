@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::os;
-use crate::workers::message::{Lines, Order};
+use crate::workers::message::{LineBuffer, Order};
 
 /// The option that makes a worker of this program; for no user.
 pub const WORKER: &str = "--worker";
@@ -27,51 +27,52 @@ pub(super) fn reads_stream(command: &str) -> bool {
     command == "upload"
 }
 
-/// What a worker has been given to do.
+/// What a worker is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Duty {
-    /// Nothing.
-    None,
-    /// Something that needs the network.
+pub(super) enum Activity {
+    /// It waits for an order.
+    Idle,
+    /// It reads and stores a block, or fetches one.
     Transfer,
-    /// Something that needs only the stream.
+    /// It writes to the stream, or closes it.
     Write,
-    /// To keep its block, and wait for what to do with it.
-    Keep,
-    /// It has closed the stream, and may go.
-    Over,
+    /// It has fetched or read a block, and waits for what to do with that.
+    Hold,
+    /// It has closed the stream, and exits.
+    Closed,
 }
 
-/// A worker.
-pub(super) struct Worker {
+/// A worker's process.
+pub(super) struct WorkerProcess {
     pub(super) child: Child,
     pub(super) channel: UnixStream,
-    pub(super) lines: Lines,
-    pub(super) duty: Duty,
-    /// How far it is with it, in bytes.
+    pub(super) lines: LineBuffer,
+    pub(super) activity: Activity,
+    /// How many bytes of the present block it has moved.
     pub(super) moving: u64,
-    /// How long it has said nothing.
+    /// How long it has reported nothing.
     pub(super) silent: Duration,
-    /// It has said that it cannot say anything for a while.
-    pub(super) excused: bool,
-    /// The rate it was told.
+    /// It looks up a name, and cannot report anything until that is over.
+    pub(super) looks_up: bool,
+    /// The rate that it was told, in bytes a second.
     pub(super) rate: Option<u64>,
-    /// Which credentials it has, by their count.
-    pub(super) keys: u64,
-    /// Its channel has ended.
+    /// How often the credentials had changed when it got its own.
+    pub(super) version: u64,
+    /// The other end of its channel is closed.
     pub(super) gone: bool,
 }
 
-impl Worker {
-    /// Start one for this command, at this end of the stream. Comes with the
-    /// channel once more, to tell it something at any time.
+impl WorkerProcess {
+    /// Start one for this command, with this end of the stream and these credentials,
+    /// by their version. Returns the channel a second time, too, for what is sent at
+    /// any time.
     pub(super) fn start(
         command: &str,
         stream: Option<&OwnedFd>,
-        keys: u64,
-    ) -> io::Result<(Worker, UnixStream)> {
+        version: u64,
+    ) -> io::Result<(WorkerProcess, UnixStream)> {
         let (channel, theirs) = UnixStream::pair()?;
-        let ear = channel.try_clone()?;
+        let sender = channel.try_clone()?;
         let theirs = Stdio::from(OwnedFd::from(theirs));
         let stream = match stream {
             Some(fd) => Stdio::from(fd.try_clone()?),
@@ -87,28 +88,29 @@ impl Worker {
         // The program goes out of scope here, and with it the worker's end of
         // the channel: while that is open, we would not see the worker go.
         let child = program.stdin(stdin).stdout(stdout).spawn()?;
-        let worker = Worker {
+        let worker = WorkerProcess {
             child,
             channel,
-            lines: Lines::default(),
-            duty: Duty::None,
+            lines: LineBuffer::default(),
+            activity: Activity::Idle,
             moving: 0,
             silent: Duration::ZERO,
-            excused: false,
+            looks_up: false,
             rate: None,
-            keys,
+            version,
             gone: false,
         };
-        Ok((worker, ear))
+        Ok((worker, sender))
     }
 
-    /// Tell it. It may be gone: that is seen when it is listened to.
+    /// Send an order. That the worker may have ended is noticed when it is read
+    /// from.
     pub(super) fn tell(&self, order: &Order) {
         let _ = (&self.channel).write_all(order.to_line().as_bytes());
     }
 
-    /// What it died of; it has `time` to do so.
-    pub(super) fn obituary(&mut self, time: Duration) -> String {
+    /// How the process ended, which it has `time` to do.
+    pub(super) fn how_it_ended(&mut self, time: Duration) -> String {
         let end = Instant::now() + time;
         let status = loop {
             match self.child.try_wait() {
@@ -125,8 +127,8 @@ impl Worker {
     }
 }
 
-/// Tell a worker if its channel has room for it. False if not.
-pub(super) fn mention(mut channel: &UnixStream, order: &Order) -> bool {
+/// Send an order if the channel has room for it; false if it has none.
+pub(super) fn try_tell(mut channel: &UnixStream, order: &Order) -> bool {
     let room = os::can_write(channel.as_fd());
     if room {
         let _ = channel.write_all(order.to_line().as_bytes());

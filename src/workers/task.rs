@@ -57,9 +57,9 @@ impl fmt::Debug for Task {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Names and values, while a task is being written.
-struct Writer(Vec<String>);
+struct FieldWriter(Vec<String>);
 
-impl Writer {
+impl FieldWriter {
     fn put(&mut self, name: &str, value: impl fmt::Display) {
         self.0.push(format!("{name}={value}"));
     }
@@ -76,9 +76,9 @@ impl Writer {
 }
 
 /// The fields of a task that is being read.
-struct Reader<'a>(&'a [&'a str]);
+struct FieldReader<'a>(&'a [&'a str]);
 
-impl<'a> Reader<'a> {
+impl<'a> FieldReader<'a> {
     fn all(&self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let pairs = self.0.iter().filter_map(|field| field.split_once('='));
         pairs
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
 impl Task {
     /// As `name=value` fields; what is not there is left out.
     pub fn to_fields(&self) -> Vec<String> {
-        let mut w = Writer(Vec::new());
+        let mut w = FieldWriter(Vec::new());
         w.put("version", VERSION);
         w.put("command", &self.command);
         w.flag("quiet", self.quiet);
@@ -123,7 +123,7 @@ impl Task {
 
     /// From its fields. None if they are another version's, or nonsense.
     pub fn from_fields(fields: &[&str]) -> Option<Task> {
-        let r = Reader(fields);
+        let r = FieldReader(fields);
         (r.text("version")? == VERSION).then_some(())?;
         Some(Task {
             command: r.text("command")?,
@@ -142,7 +142,7 @@ impl Task {
     }
 }
 
-fn write_settings(w: &mut Writer, settings: &Settings) {
+fn write_settings(w: &mut FieldWriter, settings: &Settings) {
     w.option("endpoint", settings.endpoint.as_ref());
     w.put("addressing", settings.addressing.word());
     w.put("region", &settings.region);
@@ -171,7 +171,7 @@ fn write_settings(w: &mut Writer, settings: &Settings) {
     w.flag("bare-etags", settings.known.bare_etags);
 }
 
-fn read_settings(r: &Reader) -> Option<Settings> {
+fn read_settings(r: &FieldReader) -> Option<Settings> {
     Some(Settings {
         endpoint: r.text("endpoint"),
         addressing: Addressing::parse(&r.text("addressing")?)?,

@@ -1,11 +1,11 @@
 //! A worker: one of several processes that take turns at the stream.
 //!
-//! It has one block of memory and one connection. It does what its coordinator
-//! orders, a block at a time: read one from stdin when it is its turn, and
-//! store it; or fetch one, and write it to stdout when it is its turn. All that
-//! it finds out it reports; it prints nothing. It never touches the stream out
-//! of turn, and dies with its coordinator. The end of the channel, or SIGTERM,
-//! means to leave.
+//! It has one block of memory and one connection. It carries out the orders of its
+//! coordinator, a block at a time: read one from stdin when it is its turn, and
+//! store it; or fetch one, and write it to stdout when it is its turn. It prints
+//! nothing, but reports to the coordinator. It never touches the stream out of turn,
+//! and ends with its coordinator: by a signal, at the end of the channel, or at
+//! SIGTERM.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -25,36 +25,36 @@ use crate::stream::manifest::BlockRef;
 use crate::stream::name::Keys;
 use crate::stream::store::Store;
 use crate::text::hex::Hash;
-use crate::workers::channel::Link;
+use crate::workers::channel::Channel;
 use crate::workers::message::{Order, Report};
 use crate::workers::process::{WORKER, reads_stream};
 use crate::workers::task::{Task, Transfer};
 
 /// What a worker works with.
 struct Worker {
-    link: Arc<Link>,
+    channel: Arc<Channel>,
     store: Store,
     transfer: Transfer,
     stream: os::Stream,
     block: Arc<Block>,
-    /// What was read into the block, and is to be stored.
+    /// The block that was read, until it is stored.
     unstored: Option<BlockRef>,
-    /// How much of the block is fetched and verified.
+    /// How many bytes of the block are fetched and verified.
     held: usize,
 }
 
-/// Why a job came to nothing.
-enum Trouble {
-    /// With the stream.
+/// Why an order could not be carried out.
+enum JobError {
+    /// The stream failed.
     Stream(Broken),
-    /// With an object.
+    /// A request about an object failed.
     Object(Failure),
-    /// With something else.
+    /// Anything else.
     Other(Error),
 }
 
-/// Work until there is no more to do. 64 where there is no coordinator;
-/// whatever else fails is reported to it.
+/// Be a worker for this command until there is no more to do. 64 where there is no
+/// coordinator; whatever else fails is reported to it.
 pub fn run(command: &str) -> Result<()> {
     os::catch_signals_of_worker();
     let reads = reads_stream(command);
@@ -63,26 +63,26 @@ pub fn run(command: &str) -> Result<()> {
         return Err(Error::new(Exit::Usage, WORKER, why));
     };
     let limit = Arc::new(Mutex::new(Limit::new(None)));
-    let link = Arc::new(Link::new(channel, limit.clone()));
+    let channel = Arc::new(Channel::new(channel, limit.clone()));
     let stream = if reads { os::stdin() } else { os::stdout() };
-    match Worker::new(link.clone(), limit, stream) {
+    match Worker::new(channel.clone(), limit, stream) {
         Ok(Some(worker)) => worker.work(),
         Ok(None) => {}
-        Err(error) => link.report(&Trouble::Other(error).report()),
+        Err(error) => channel.report(&JobError::Other(error).report()),
     }
     Ok(())
 }
 
 /// The client that this task describes. Fresh credentials are the coordinator's
 /// to find.
-fn client(task: &Task, link: &Arc<Link>, limit: Arc<Mutex<Limit>>) -> Result<Client> {
+fn client(task: &Task, channel: &Arc<Channel>, limit: Arc<Mutex<Limit>>) -> Result<Client> {
     let wanted = Wanted {
         quiet: task.quiet,
         verbose: task.verbose,
         ..Wanted::default()
     };
-    let progress = Progress::of_worker(wanted, link.clone(), limit);
-    let asking = link.clone();
+    let progress = Progress::of_worker(wanted, channel.clone(), limit);
+    let asking = channel.clone();
     let reload = Box::new(move || {
         asking.report(&Report::Expired);
         let fresh = asking.answer(|order| match order {
@@ -98,15 +98,15 @@ fn client(task: &Task, link: &Arc<Link>, limit: Arc<Mutex<Limit>>) -> Result<Cli
 }
 
 impl Worker {
-    /// One that knows its task; None if there is nobody to tell it.
+    /// A worker that was told its task; None if the coordinator has ended.
     fn new(
-        link: Arc<Link>,
+        channel: Arc<Channel>,
         limit: Arc<Mutex<Limit>>,
         stream: os::Stream,
     ) -> Result<Option<Worker>> {
-        let task = match link.next() {
+        let task = match channel.next() {
             Some(Order::Begin(task)) => task,
-            None if link.has_ended() => return Ok(None),
+            None if channel.has_ended() => return Ok(None),
             _ => {
                 let why = "does not understand its coordinator: was s3pipe replaced just now?";
                 return Err(Error::new(Exit::Internal, "worker", why));
@@ -117,10 +117,10 @@ impl Worker {
         }
         Ok(Some(Worker {
             store: Store {
-                client: client(&task, &link, limit)?,
+                client: client(&task, &channel, limit)?,
                 keys: Keys::new(&task.prefix),
             },
-            link,
+            channel,
             stream,
             block: Arc::new(Block::new(task.transfer.blocksize as usize)),
             transfer: task.transfer,
@@ -129,10 +129,11 @@ impl Worker {
         }))
     }
 
-    /// One job after the other.
+    /// Carry out one order after the other.
     fn work(mut self) {
-        while let Some(order) = self.link.next() {
-            // Blocked calls return once a second, to say that we are alive.
+        while let Some(order) = self.channel.next() {
+            // Calls that block return once a second, so that a report shows that the
+            // worker does not hang.
             os::start_ticking();
             let done = match order {
                 Order::Read {
@@ -143,7 +144,7 @@ impl Worker {
                     self.store.client.set_underway(underway);
                     self.read(number, &stored)
                 }
-                Order::Again => {
+                Order::StoreAgain => {
                     self.store.client.set_underway(true);
                     self.store.client.reload_credentials();
                     self.store()
@@ -161,21 +162,21 @@ impl Worker {
                 Order::Begin(_) | Order::Rate(_) | Order::Hold(_) => Ok(()),
             };
             os::stop_ticking();
-            if let Err(trouble) = done {
-                self.link.report(&trouble.report());
+            if let Err(error) = done {
+                self.channel.report(&error.report());
             }
         }
         if let Err(error) = self.store.progress().check() {
-            self.link.report(&Trouble::Other(error).report());
+            self.channel.report(&JobError::Other(error).report());
         }
     }
 
-    /// Read a block, and store it once the turn was given on.
-    fn read(&mut self, number: u64, stored: &[(u64, Hash)]) -> std::result::Result<(), Trouble> {
+    /// Read a block, report that the next worker may read, and then store it.
+    fn read(&mut self, number: u64, stored: &[(u64, Hash)]) -> std::result::Result<(), JobError> {
         let progress = self.store.progress();
         let free = Arc::get_mut(&mut self.block);
-        let free = free.ok_or_else(|| Trouble::fault("the block is still being sent"))?;
-        // Hashing within the turn would keep the others waiting.
+        let free = free.ok_or_else(|| JobError::fault("the block is still being sent"))?;
+        // It is hashed afterwards, when the next worker reads already.
         let length = copy::fill(
             &mut self.stream,
             free.bytes_mut(),
@@ -184,10 +185,10 @@ impl Worker {
         )?;
         if number == 0 && length > 0 && self.transfer.encryption == Encryption::Age {
             let header = age::header_of(&self.block.bytes()[..length]);
-            self.link
-                .report(&Report::Header(header.map_err(Trouble::Other)?));
+            self.channel
+                .report(&Report::Header(header.map_err(JobError::Other)?));
         }
-        self.link.report(&Report::Read(length as u64));
+        self.channel.report(&Report::Read(length as u64));
         if length == 0 {
             return Ok(());
         }
@@ -198,98 +199,98 @@ impl Worker {
             sha256,
         };
         if stored.contains(&(block.length, sha256)) {
-            self.link.report(&Report::Stored(block));
+            self.channel.report(&Report::Stored(block));
             return Ok(());
         }
         self.unstored = Some(block);
         self.store()
     }
 
-    /// Store what was read.
-    fn store(&mut self) -> std::result::Result<(), Trouble> {
+    /// Store the block that was read.
+    fn store(&mut self) -> std::result::Result<(), JobError> {
         let block = self.unstored;
-        let block = block.ok_or_else(|| Trouble::fault("there is nothing to be stored"))?;
+        let block = block.ok_or_else(|| JobError::fault("there is nothing to be stored"))?;
         let (name, upload) = (&self.transfer.name, &self.transfer.upload);
         let Store { client, keys } = &mut self.store;
         let key = keys.block(name, upload, block.number, &block.sha256);
         let length = block.length as usize;
         let stored = block::store(client, &key, &self.block, length, block.sha256);
-        stored.map_err(Trouble::Object)?;
+        stored.map_err(JobError::Object)?;
         self.unstored = None;
-        self.link.report(&Report::Stored(block));
+        self.channel.report(&Report::Stored(block));
         Ok(())
     }
 
     /// Fetch and verify a block.
-    fn get(&mut self, wanted: &BlockRef) -> std::result::Result<(), Trouble> {
+    fn get(&mut self, wanted: &BlockRef) -> std::result::Result<(), JobError> {
         self.held = 0;
         let free = Arc::get_mut(&mut self.block);
-        let free = free.ok_or_else(|| Trouble::fault("the block is still being sent"))?;
+        let free = free.ok_or_else(|| JobError::fault("the block is still being sent"))?;
         if wanted.length > free.bytes().len() as u64 {
-            return Err(Trouble::fault("the block is too large"));
+            return Err(JobError::fault("the block is too large"));
         }
         let Transfer { name, upload, .. } = &self.transfer;
         let Store { client, keys } = &mut self.store;
         let key = keys.block(name, upload, wanted.number, &wanted.sha256);
-        block::fetch(client, &key, wanted, free.bytes_mut()).map_err(Trouble::Object)?;
+        block::fetch(client, &key, wanted, free.bytes_mut()).map_err(JobError::Object)?;
         self.held = wanted.length as usize;
-        // Until it is done with.
+        // It counts as under way until it is written.
         self.store.progress().set_moving(wanted.length);
-        self.link.report(&Report::Got);
+        self.channel.report(&Report::Got);
         Ok(())
     }
 
-    /// Write what was asked for of the verified block.
-    fn write(&mut self, part: Range<usize>) -> std::result::Result<(), Trouble> {
+    /// Write this part of the verified block.
+    fn write(&mut self, part: Range<usize>) -> std::result::Result<(), JobError> {
         let held = &self.block.bytes()[..self.held];
         let bytes = held
             .get(part)
-            .ok_or_else(|| Trouble::fault("not what was fetched"))?;
+            .ok_or_else(|| JobError::fault("not what was fetched"))?;
         let mut written = 0;
         let progress = self.store.progress();
         let result = copy::spill(&mut self.stream, bytes, &mut written, || progress.check());
-        // Also what was written before it failed.
-        self.link.report(&Report::Written(written));
+        // That a part was written counts even if the rest could not be.
+        self.channel.report(&Report::Written(written));
         Ok(result?)
     }
 
-    /// Close the stream, which may be what says that the disk is full.
+    /// Close the stream: only that may tell that the disk is full.
     fn finish(self) {
-        self.link.report(&match self.stream.close() {
+        self.channel.report(&match self.stream.close() {
             Ok(()) => Report::Closed,
             Err(e) => Report::Io(os::errno(&e)),
         });
     }
 }
 
-impl Trouble {
-    fn fault(why: &str) -> Trouble {
-        Trouble::Other(Error::new(Exit::Internal, "worker", why))
+impl JobError {
+    fn fault(why: &str) -> JobError {
+        JobError::Other(Error::new(Exit::Internal, "worker", why))
     }
 
     fn report(self) -> Report {
         match self {
-            Trouble::Stream(Broken::Io(e)) => Report::Io(os::errno(&e)),
-            Trouble::Object(failure) => Report::Failed {
+            JobError::Stream(Broken::Io(e)) => Report::Io(os::errno(&e)),
+            JobError::Object(failure) => Report::Failed {
                 missing: failure.no_such_key(),
                 early: failure.early,
                 error: failure.error,
             },
-            Trouble::Stream(Broken::Stopped(error)) | Trouble::Other(error) => {
+            JobError::Stream(Broken::Stopped(error)) | JobError::Other(error) => {
                 Report::failed(error)
             }
         }
     }
 }
 
-impl From<Broken> for Trouble {
-    fn from(broken: Broken) -> Trouble {
-        Trouble::Stream(broken)
+impl From<Broken> for JobError {
+    fn from(broken: Broken) -> JobError {
+        JobError::Stream(broken)
     }
 }
 
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Trouble {
-        Trouble::Other(error)
+impl From<Error> for JobError {
+    fn from(error: Error) -> JobError {
+        JobError::Other(error)
     }
 }
