@@ -15,28 +15,29 @@ use crate::cli::Options;
 use crate::commands::session::Session;
 use crate::commands::streams::print;
 use crate::error::{Error, Exit, Result};
-use crate::s3::{Client, Object, Pages};
-use crate::stream::commit::{self, Head};
+use crate::s3::{Client, Kind, Object, Pages};
+use crate::stream::commit::{self, ManifestState};
 use crate::stream::manifest::Manifest;
-use crate::stream::name::{Name, Part, UploadId};
+use crate::stream::name::{Name, UploadId};
 use crate::stream::remove::{UNKNOWN, remove_strays, remove_upload};
 use crate::stream::store::Store;
 use crate::text::time::Utc;
 
-/// What is stored of one upload.
+/// What is stored of one upload, as far as it was listed.
 #[derive(Clone, Copy, Debug)]
-struct Found {
+struct Contents {
+    /// The time of the newest object.
     newest: Option<Utc>,
     blocks: u64,
     bytes: u64,
-    /// There is a record: the upload runs, or did not come to its end.
+    /// There is a record: the upload is running, or was broken off.
     record: bool,
-    /// An object whose time the store did not tell.
+    /// There is an object whose time the service did not tell.
     timeless: bool,
 }
 
-impl Found {
-    const NOTHING: Found = Found {
+impl Contents {
+    const NOTHING: Contents = Contents {
         newest: None,
         blocks: 0,
         bytes: 0,
@@ -44,32 +45,32 @@ impl Found {
         timeless: false,
     };
 
-    fn add(&mut self, part: Part, object: &Object) {
+    fn add(&mut self, kind: Kind, object: &Object) {
         match Utc::parse_rfc3339(&object.modified) {
             Some(time) => self.newest = self.newest.max(Some(time)),
             None => self.timeless = true,
         }
-        self.record |= part == Part::Record;
-        if part == Part::Block {
+        self.record |= kind == Kind::Record;
+        if kind == Kind::Block {
             self.blocks += 1;
             self.bytes += object.size;
         }
     }
 
-    /// Whether there is something of it, and nothing newer than this.
+    /// Whether there is an object, and none newer than this.
     fn is_old(&self, limit: Utc) -> bool {
         !self.timeless && self.newest.is_some_and(|newest| newest < limit)
     }
 }
 
-type Uploads = BTreeMap<(Name, UploadId), Found>;
+type Uploads = BTreeMap<(Name, UploadId), Contents>;
 
-/// Uploads with any of these parts, by stream and time; and the time by the
-/// service's clock when it began to list them.
-fn gather(client: &mut Client, parts: &[(Part, String)]) -> Result<(Uploads, Utc)> {
+/// The uploads with objects below any of these prefixes, by stream and time; and the
+/// time by the service's clock when it began to list them.
+fn gather(client: &mut Client, prefixes: &[(Kind, String)]) -> Result<(Uploads, Utc)> {
     let mut uploads = Uploads::new();
     let (local, mut began) = (client.now(), None);
-    for (part, prefix) in parts {
+    for (kind, prefix) in prefixes {
         let mut pages = Pages::new(prefix);
         while let Some(page) = client.next_page(&mut pages)? {
             began = began.or_else(|| client.last_date());
@@ -78,10 +79,10 @@ fn gather(client: &mut Client, parts: &[(Part, String)]) -> Result<(Uploads, Utc
                 let mut segments = object.key[prefix.len()..].split('/');
                 let name = segments.next().and_then(Name::decode);
                 let id = segments.next().and_then(UploadId::parse);
-                // Else it was not made by s3pipe.
+                // Other keys were not made by s3pipe.
                 if let Some(owner) = name.zip(id) {
-                    let found = uploads.entry(owner).or_insert(Found::NOTHING);
-                    found.add(*part, &object);
+                    let contents = uploads.entry(owner).or_insert(Contents::NOTHING);
+                    contents.add(*kind, &object);
                 }
             }
         }
@@ -89,18 +90,18 @@ fn gather(client: &mut Client, parts: &[(Part, String)]) -> Result<(Uploads, Utc
     Ok((uploads, began.unwrap_or(local)))
 }
 
-/// All that is stored of one upload, each object of it once.
-fn survey(store: &mut Store, name: &Name, id: &UploadId) -> Result<Found> {
-    let parts = [
-        (Part::Record, store.keys.record(name, id)),
-        (Part::Index, store.keys.indexes(name, id)),
-        (Part::Block, store.keys.blocks(name, id)),
+/// What is stored of one upload, each object counted once.
+fn survey(store: &mut Store, name: &Name, id: &UploadId) -> Result<Contents> {
+    let prefixes = [
+        (Kind::Record, store.keys.record(name, id)),
+        (Kind::Index, store.keys.indexes(name, id)),
+        (Kind::Block, store.keys.blocks(name, id)),
     ];
-    let mut found = Found::NOTHING;
-    for (part, prefix) in parts {
-        let (before, mut last, mut sorted) = (found, None, true);
+    let mut contents = Contents::NOTHING;
+    for (kind, prefix) in prefixes {
+        let (before, mut last, mut sorted) = (contents, None, true);
         store.client.list(&prefix, |object| {
-            found.add(part, &object);
+            contents.add(kind, &object);
             sorted &= last.as_ref() < Some(&object.key);
             last = Some(object.key);
             Ok(())
@@ -108,30 +109,30 @@ fn survey(store: &mut Store, name: &Name, id: &UploadId) -> Result<Found> {
         if sorted {
             continue;
         }
-        // Some may have been counted twice. What was seen is remembered only
-        // where that is so, since it grows with the upload.
+        // Some objects may have been counted twice: count again, and remember their
+        // keys, which takes memory that grows with the upload.
         let (hasher, mut seen) = (RandomState::new(), HashSet::new());
-        (found.blocks, found.bytes) = (before.blocks, before.bytes);
+        (contents.blocks, contents.bytes) = (before.blocks, before.bytes);
         store.client.list(&prefix, |object| {
             if seen.insert(hasher.hash_one(&object.key)) {
-                found.add(part, &object);
+                contents.add(kind, &object);
             }
             Ok(())
         })?;
     }
-    Ok(found)
+    Ok(contents)
 }
 
 /// Print the uploads that were never committed: upload and name, separated by a
 /// tab, oldest first within a stream.
 pub fn incomplete(session: &mut Session) -> Result<()> {
     let store = &mut session.store;
-    let mut parts = store.keys.uploads().to_vec();
-    parts.retain(|(part, _)| *part == Part::Record);
+    let mut records = store.keys.uploads().to_vec();
+    records.retain(|(kind, _)| *kind == Kind::Record);
     let mut out = String::new();
-    for ((name, id), _) in gather(&mut store.client, &parts)?.0 {
+    for ((name, id), _) in gather(&mut store.client, &records)?.0 {
         let head = commit::look(store, &name)?;
-        if head == Head::Unknown {
+        if head == ManifestState::Unknown {
             return Err(store.error(Exit::Denied, &name, UNKNOWN));
         }
         if head.upload() != Some(&id) {
@@ -142,12 +143,12 @@ pub fn incomplete(session: &mut Session) -> Result<()> {
 }
 
 /// Remove all uploads that no manifest names and whose newest object is older
-/// than `--older-than`; of one that is committed and as old, what its owner did
-/// not come to remove. With `--dry-run` nothing is removed, and a line for each
+/// than `--older-than`; of one that is committed and as old, what its process was
+/// ended before it could remove. With `--dry-run` nothing is removed, and a line for each
 /// is printed: upload, bytes, blocks, name.
 ///
-/// A committed stream of which something is missing is said, and nothing of it
-/// removed; that makes the result 65, at the end.
+/// A committed stream of which something is missing is reported, and nothing of it
+/// removed; the result is 65 then, at the end.
 pub fn clean(session: &mut Session, options: &Options) -> Result<()> {
     let store = &mut session.store;
     let (uploads, began) = gather(&mut store.client, &store.keys.uploads())?;
@@ -159,9 +160,9 @@ pub fn clean(session: &mut Session, options: &Options) -> Result<()> {
         damaged: 0,
         unfinished: None,
     };
-    for ((name, id), found) in uploads {
-        if found.is_old(cleaning.limit) {
-            cleaning.upload(&name, &id, found.record)?;
+    for ((name, id), contents) in uploads {
+        if contents.is_old(cleaning.limit) {
+            cleaning.upload(&name, &id, contents.record)?;
         }
     }
     print(&cleaning.end()?)
@@ -170,74 +171,74 @@ pub fn clean(session: &mut Session, options: &Options) -> Result<()> {
 /// A run of clean.
 struct Cleaning<'a> {
     store: &'a mut Store,
-    /// What is not older than this is spared.
+    /// Uploads with an object that is not older than this are left alone.
     limit: Utc,
     only_show: bool,
+    /// The lines to print.
     shown: String,
-    /// How many committed streams are not all there.
+    /// How many committed streams have objects missing.
     damaged: u64,
-    /// Why committed uploads could not be tidied up.
+    /// Why what a committed upload left behind could not be removed.
     unfinished: Option<Error>,
 }
 
-/// What is to become of an upload.
+/// What is to be done with an upload.
 #[derive(PartialEq)]
-enum Standing {
-    /// Nothing.
-    Spared,
-    /// The manifest names it: what does not belong to it goes, and its record.
-    Committed(Box<Manifest>),
-    /// It goes.
-    Dead,
+enum Action {
+    Keep,
+    /// The manifest names it: remove its record, and objects that do not belong to it.
+    Tidy(Box<Manifest>),
+    Remove,
 }
 
 impl Cleaning<'_> {
-    /// See to an upload that looked old.
+    /// Do what is to be done with an upload that looked old.
     fn upload(&mut self, name: &Name, id: &UploadId, record: bool) -> Result<()> {
-        let mut standing = self.look(name, id, record)?;
-        if standing == Standing::Spared {
+        let mut action = self.look(name, id, record)?;
+        if action == Action::Keep {
             return Ok(());
         }
-        let found = survey(self.store, name, id)?;
-        if !found.is_old(self.limit) {
+        let contents = survey(self.store, name, id)?;
+        if !contents.is_old(self.limit) {
             return Ok(());
         }
-        if standing == Standing::Dead {
-            // One look may have been mistaken, and its record will be gone.
-            standing = self.look(name, id, record)?;
+        if action == Action::Remove {
+            // One answer may have been a mistake, and the record cannot be restored.
+            action = self.look(name, id, record)?;
         }
-        match standing {
-            Standing::Spared => Ok(()),
-            Standing::Committed(manifest) => self.finish(&manifest),
-            Standing::Dead => self.remove(name, id, found),
+        match action {
+            Action::Keep => Ok(()),
+            Action::Tidy(manifest) => self.tidy(&manifest),
+            Action::Remove => self.remove(name, id, contents),
         }
     }
 
-    /// What the manifest says of an upload. 77 if that may not be known.
-    fn look(&mut self, name: &Name, id: &UploadId, record: bool) -> Result<Standing> {
+    /// What the manifest says is to be done with an upload. 77 if the manifest may not
+    /// be read.
+    fn look(&mut self, name: &Name, id: &UploadId, record: bool) -> Result<Action> {
         Ok(match commit::look(self.store, name)? {
-            Head::Unknown => return Err(self.store.error(Exit::Denied, name, UNKNOWN)),
-            Head::Damaged(_, why) => {
+            ManifestState::Unknown => return Err(self.store.error(Exit::Denied, name, UNKNOWN)),
+            ManifestState::Damaged(_, why) => {
                 let e = self.store.error(Exit::Data, name, why);
                 let text = format!("{e}: its uploads are spared");
                 self.store.progress().warn(&text);
-                Standing::Spared
+                Action::Keep
             }
-            Head::Present(manifest, _) if manifest.upload == *id => {
-                // Nothing but its record says that something of it is left.
+            ManifestState::Present(manifest, _) if manifest.upload == *id => {
+                // Only a record says that something may have been left behind.
                 if !record || self.only_show || self.unfinished.is_some() {
-                    Standing::Spared
+                    Action::Keep
                 } else {
-                    Standing::Committed(manifest)
+                    Action::Tidy(manifest)
                 }
             }
-            Head::Present(..) | Head::Absent => Standing::Dead,
+            ManifestState::Present(..) | ManifestState::Absent => Action::Remove,
         })
     }
 
-    /// One that no manifest names.
-    fn remove(&mut self, name: &Name, id: &UploadId, found: Found) -> Result<()> {
-        let Found { blocks, bytes, .. } = found;
+    /// Remove an upload that no manifest names.
+    fn remove(&mut self, name: &Name, id: &UploadId, contents: Contents) -> Result<()> {
+        let Contents { blocks, bytes, .. } = contents;
         let line = format!("{}\t{bytes}\t{blocks}\t{}", id.as_str(), name.printable());
         if self.only_show {
             self.shown.push_str(&(line + "\n"));
@@ -247,8 +248,8 @@ impl Cleaning<'_> {
         Ok(())
     }
 
-    /// A committed one whose owner did not come to tidy up.
-    fn finish(&mut self, manifest: &Manifest) -> Result<()> {
+    /// Remove what a committed upload has left behind.
+    fn tidy(&mut self, manifest: &Manifest) -> Result<()> {
         match remove_strays(self.store, manifest) {
             Ok(()) => self.store.delete_record(&manifest.name, &manifest.upload),
             Err(e) if e.exit() == Exit::Data => {
@@ -256,10 +257,10 @@ impl Cleaning<'_> {
                 self.damaged += 1;
                 Ok(())
             }
-            // It was replaced or deleted, and is for the next time.
+            // It was replaced or deleted meanwhile: the next run sees to it.
             Err(e) if e.exit() == Exit::Changed => Ok(()),
-            // The rest may be possible nevertheless: where a listing has no order,
-            // or a block may not be looked at.
+            // Go on with other uploads: the service may not list in order, which
+            // only this needs, or not allow to look at a block.
             Err(e) if matches!(e.exit(), Exit::Unavailable | Exit::Denied) => {
                 self.unfinished = Some(e);
                 Ok(())
@@ -268,6 +269,7 @@ impl Cleaning<'_> {
         }
     }
 
+    /// The lines to print, or what went wrong.
     fn end(self) -> Result<String> {
         let why = match self.damaged {
             0 => return self.unfinished.map_or(Ok(self.shown), Err),

@@ -17,8 +17,8 @@ use crate::s3::Client;
 use crate::stream::manifest::Manifest;
 use crate::stream::name::Name;
 use crate::stream::store::Store;
-use crate::stream::version1::Old;
-use crate::stream::{self, Stream};
+use crate::stream::version1::Version1;
+use crate::stream::{self, StoredStream};
 use crate::workers::coordinator::Jobs;
 
 /// Write a stream, or a part of it, to stdout or into a command, if it has the
@@ -29,15 +29,17 @@ pub fn download(session: &mut Session, options: &Options) -> Result<()> {
     let stream = stream::open_sealed(store, name, &session.ring)?;
     let filter = filter(options, &session.age, &stream)?;
     let bytes = match &stream {
-        Stream::Current(manifest) => manifest.bytes(),
-        Stream::Old(old) => old.bytes(),
+        StoredStream::Version2(manifest) => manifest.bytes(),
+        StoredStream::Version1(old) => old.bytes(),
     };
     let wanted = range(options, name, bytes)?;
     store.progress().set_size(wanted.end - wanted.start);
     let mut sink = Pipe::sink(&options.argv, &filter)?;
     let (done, written) = match &stream {
-        Stream::Current(manifest) => current(store, manifest, &wanted, session.jobs, &mut sink),
-        Stream::Old(old) => legacy(&mut store.client, old, &wanted, &mut sink),
+        StoredStream::Version2(manifest) => {
+            current(store, manifest, &wanted, session.jobs, &mut sink)
+        }
+        StoredStream::Version1(old) => legacy(&mut store.client, old, &wanted, &mut sink),
     };
     let client = &store.client;
     let done = done.and_then(|()| sink.finish(|| client.progress().check()));
@@ -48,8 +50,8 @@ pub fn download(session: &mut Session, options: &Options) -> Result<()> {
 }
 
 /// The program that decrypts the stream, with its arguments; empty for none.
-fn filter(options: &Options, age: &Age, stream: &Stream) -> Result<Vec<String>> {
-    let encrypted = matches!(stream, Stream::Current(m) if m.encryption == Encryption::Age);
+fn filter(options: &Options, age: &Age, stream: &StoredStream) -> Result<Vec<String>> {
+    let encrypted = matches!(stream, StoredStream::Version2(m) if m.encryption == Encryption::Age);
     if options.raw || !encrypted {
         return Ok(Vec::new());
     }
@@ -120,7 +122,7 @@ fn current(
 /// The same of one of version 1.
 fn legacy(
     client: &mut Client,
-    old: &Old,
+    old: &Version1,
     wanted: &Range<u64>,
     sink: &mut Pipe,
 ) -> (Result<()>, u64) {

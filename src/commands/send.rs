@@ -17,11 +17,11 @@ use crate::pipe::copy;
 use crate::protection::age::{self, Encryption};
 use crate::s3::{Client, Kind};
 use crate::stream::block;
-use crate::stream::index_writer::{Index, Ledger};
+use crate::stream::index_writer::{Index, IndexWriter};
 use crate::stream::manifest::{BlockRef, Manifest, Record};
 use crate::stream::name::Name;
 use crate::stream::store::Store;
-use crate::stream::stored::Stored;
+use crate::stream::stored::StoredBlocks;
 use crate::text::hex::Hash;
 use crate::workers::coordinator::{Coordinator, Jobs, failure};
 use crate::workers::message::{Order, Report};
@@ -56,8 +56,8 @@ pub struct Sending<'a> {
     record: &'a Record,
     plan: &'a Plan,
     /// What an earlier run has stored already.
-    stored: Option<Stored>,
-    books: Ledger,
+    stored: Option<StoredBlocks>,
+    indexes: IndexWriter,
     /// Bytes that were read of the stream.
     read: u64,
     /// Bytes before the ciphertext, once they were seen.
@@ -70,14 +70,14 @@ impl<'a> Sending<'a> {
         store: &'a mut Store,
         record: &'a Record,
         plan: &'a Plan,
-        stored: Option<Stored>,
+        stored: Option<StoredBlocks>,
     ) -> Sending<'a> {
         Sending {
             store,
             record,
             plan,
             stored,
-            books: Ledger::new(plan.index_blocks),
+            indexes: IndexWriter::new(plan.index_blocks),
             read: 0,
             header: None,
         }
@@ -101,7 +101,7 @@ impl<'a> Sending<'a> {
             Exit::Data => e.also("nothing was committed"),
             _ => e,
         })?;
-        if let Some(index) = self.books.last_index() {
+        if let Some(index) = self.indexes.last_index() {
             self.put_index(index)?;
         }
         let stored = self.far().0;
@@ -115,7 +115,7 @@ impl<'a> Sending<'a> {
 
     /// Bytes and blocks that are stored.
     pub fn far(&self) -> (u64, u64) {
-        self.books.stored()
+        self.indexes.stored()
     }
 
     /// Bytes of the stream before it was encrypted, of those that are stored.
@@ -138,7 +138,7 @@ impl<'a> Sending<'a> {
             created: self.record.created,
             blocksize: self.record.blocksize,
             encryption: self.plan.encryption(),
-            indexes: self.books.indexes(),
+            indexes: self.indexes.indexes(),
             seals: Vec::new(),
         }
     }
@@ -210,7 +210,7 @@ impl<'a> Sending<'a> {
         if let Err(e) = self.take_turns(&mut workers, source) {
             for (_, report) in workers.stop(&mut self.store.client) {
                 if let Report::Stored(block) = report {
-                    self.books.enter(block);
+                    self.indexes.add(block);
                 }
             }
             return Err(e);
@@ -224,8 +224,8 @@ impl<'a> Sending<'a> {
     /// One worker at a time has its turn at the stream; the others store.
     fn take_turns(&mut self, workers: &mut Coordinator, source: &mut Pipe) -> Result<()> {
         let (mut next, mut turn, mut ended) = (0, None, false);
-        while !ended || !self.books.has_all_before(next) {
-            let worker = match turn.is_none() && !ended && self.books.has_room_for(next) {
+        while !ended || !self.indexes.has_all_before(next) {
+            let worker = match turn.is_none() && !ended && self.indexes.has_room_for(next) {
                 true => workers.idle(&self.store.client),
                 false => None,
             };
@@ -296,8 +296,8 @@ impl<'a> Sending<'a> {
     fn done(&mut self, block: BlockRef) -> Result<()> {
         self.store.client.set_underway(true);
         self.store.progress().block_done(block.length);
-        self.books.enter(block);
-        while let Some(index) = self.books.next_index() {
+        self.indexes.add(block);
+        while let Some(index) = self.indexes.next_index() {
             self.put_index(index)?;
         }
         Ok(())
@@ -308,7 +308,7 @@ impl<'a> Sending<'a> {
         let Store { client, keys } = &mut *self.store;
         let key = keys.index(name, upload, index.number, &index.entry.sha256);
         client.put(&key, Kind::Index, index.text.as_bytes())?;
-        if self.books.is_full() {
+        if self.indexes.is_full() {
             let why = "the stream has too many blocks: use a larger --blocksize";
             return Err(client.error(Exit::Usage, Some(&key), why));
         }

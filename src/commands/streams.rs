@@ -13,10 +13,10 @@ use crate::protection::keyring::Keyring;
 use crate::s3::Client;
 use crate::stream::manifest::Manifest;
 use crate::stream::name::Name;
-use crate::stream::remove::{remove_damaged, remove_head, remove_stream, see_gone};
+use crate::stream::remove::{remove_damaged, remove_manifest, remove_stream, see_gone};
 use crate::stream::store::Store;
-use crate::stream::version1::{self, Old};
-use crate::stream::{self, Stream};
+use crate::stream::version1::{self, Version1};
+use crate::stream::{self, StoredStream};
 use crate::text::time::Utc;
 use crate::text::units::human;
 
@@ -65,15 +65,15 @@ fn list_into(store: &mut Store, long: bool, ring: &Keyring, out: &mut String) ->
     result
 }
 
-fn long_line(stream: &Stream) -> String {
+fn long_line(stream: &StoredStream) -> String {
     let (created, bytes, blocks) = match stream {
-        Stream::Current(m) => (m.created.rfc3339(), m.bytes(), m.blocks()),
-        Stream::Old(old) => (old_time(old), old.bytes(), old.blocks.len() as u64),
+        StoredStream::Version2(m) => (m.created.rfc3339(), m.bytes(), m.blocks()),
+        StoredStream::Version1(old) => (old_time(old), old.bytes(), old.blocks.len() as u64),
     };
     format!("{created}\t{bytes}\t{blocks}\t")
 }
 
-fn old_time(old: &Old) -> String {
+fn old_time(old: &Version1) -> String {
     old.created.map_or("-".to_string(), Utc::rfc3339)
 }
 
@@ -83,13 +83,13 @@ pub fn info(session: &mut Session, options: &Options) -> Result<()> {
     let name = &session.name()?;
     let stream = stream::open_sealed(&mut session.store, name, &session.ring)?;
     print(&match stream {
-        Stream::Current(manifest) if options.raw => manifest.to_text(),
-        Stream::Current(manifest) => summary(&manifest, &session.ring),
-        Stream::Old(_) if options.raw => {
+        StoredStream::Version2(manifest) if options.raw => manifest.to_text(),
+        StoredStream::Version2(manifest) => summary(&manifest, &session.ring),
+        StoredStream::Version1(_) if options.raw => {
             let why = "a stream of version 1 has no manifest";
             return Err(Error::new(Exit::Usage, "--raw", why));
         }
-        Stream::Old(old) => {
+        StoredStream::Version1(old) => {
             old.warn(&session.store.client);
             table(&[
                 ("stream", old.name.printable()),
@@ -134,8 +134,8 @@ pub fn delete(session: &mut Session, options: &Options) -> Result<()> {
     let name = &session.name()?;
     let (store, force) = (&mut session.store, options.force);
     match stream::open(store, name) {
-        Ok(Stream::Current(manifest)) => remove_stream(store, &manifest),
-        Ok(Stream::Old(_)) => delete_old(&mut store.client, name),
+        Ok(StoredStream::Version2(manifest)) => remove_stream(store, &manifest),
+        Ok(StoredStream::Version1(_)) => delete_old(&mut store.client, name),
         Err(e) if force && e.exit() == Exit::Missing => Ok(()),
         Err(e) if force && e.exit() == Exit::Data => {
             remove_damaged(store, name)?;
@@ -150,7 +150,7 @@ pub fn delete(session: &mut Session, options: &Options) -> Result<()> {
 fn delete_old(client: &mut Client, name: &Name) -> Result<()> {
     let key = version1::info_key(name);
     let gone = &mut |client: &mut Client| Ok(version1::exists(client, name)? != Some(true));
-    remove_head(client, &key, gone)?;
+    remove_manifest(client, &key, gone)?;
     let may = &mut |client: &mut Client| see_gone(client, &key, gone);
     version1::delete_blocks(client, name, may)?;
     may(client)

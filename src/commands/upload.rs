@@ -14,13 +14,13 @@ use crate::os;
 use crate::protection::keyring::Keyring;
 use crate::protection::seal::Seal;
 use crate::s3::Client;
-use crate::stream::commit::{self, Head};
+use crate::stream::commit::{self, ManifestState};
 use crate::stream::manifest::{Manifest, Record};
 use crate::stream::name::Name;
 use crate::stream::record;
 use crate::stream::remove::{remove_strays, remove_upload};
 use crate::stream::store::Store;
-use crate::stream::stored::Stored;
+use crate::stream::stored::StoredBlocks;
 use crate::stream::version1;
 
 /// Where no size is given.
@@ -55,7 +55,7 @@ pub fn upload(session: &mut Session, options: &Options) -> Result<()> {
     manifest.seals = sealed.map_err(|e| stopped(&store.client, name, e, far))?;
     let committed = commit::commit(store, &manifest, &record, seen, options.force);
     let old = committed.map_err(|e| {
-        if e.unheard {
+        if e.may_be_stored {
             e.error
         } else {
             stopped(&store.client, name, e.error, far)
@@ -113,21 +113,21 @@ fn begin(
     store: &mut Store,
     name: &Name,
     options: &Options,
-    seen: &Head,
-) -> Result<(Record, Option<Stored>)> {
+    seen: &ManifestState,
+) -> Result<(Record, Option<StoredBlocks>)> {
     if options.resume
         && let Some(record) = record::take_over(store, name, seen.upload(), options.blocksize)?
     {
         // Its owner may have committed it just before, or somebody another one: find
         // out now, and not when all is sent.
-        let known = matches!(seen, Head::Absent | Head::Present(..));
-        if let Head::Present(now, _) = commit::look(store, name)?
+        let known = matches!(seen, ManifestState::Absent | ManifestState::Present(..));
+        if let ManifestState::Present(now, _) = commit::look(store, name)?
             && (now.upload == record.upload || (known && seen.upload() != Some(&now.upload)))
         {
             let why = "another upload was committed meanwhile";
             return Err(store.error(Exit::Changed, name, why));
         }
-        let stored = Stored::open(store, name, &record.upload)?;
+        let stored = StoredBlocks::open(store, name, &record.upload)?;
         return Ok((record, Some(stored)));
     }
     let record = record::create(store, name, options.blocksize.unwrap_or(BLOCKSIZE))?;
@@ -136,10 +136,10 @@ fn begin(
 
 /// The look before the upload: 73 if the stream is there and is to stay. One
 /// of version 1 always stays: nothing could replace it in one step.
-fn look(store: &mut Store, name: &Name, force: bool) -> Result<Head> {
+fn look(store: &mut Store, name: &Name, force: bool) -> Result<ManifestState> {
     let head = commit::look(store, name)?;
     let why = match &head {
-        Head::Damaged(sight, why) if !force || sight.is_none() => {
+        ManifestState::Damaged(sight, why) if !force || sight.is_none() => {
             let e = store.error(Exit::Data, name, why);
             // What HEAD does not show may be no object of the store's.
             return Err(match sight {
@@ -147,8 +147,8 @@ fn look(store: &mut Store, name: &Name, force: bool) -> Result<Head> {
                 None => e,
             });
         }
-        Head::Present(..) if !force => "this stream exists already (-f replaces it)",
-        Head::Absent if version1::exists(&mut store.client, name)? == Some(true) => {
+        ManifestState::Present(..) if !force => "this stream exists already (-f replaces it)",
+        ManifestState::Absent if version1::exists(&mut store.client, name)? == Some(true) => {
             "this stream exists already, written by s3pipe 1: delete it, or use another name"
         }
         _ => return Ok(head),
@@ -174,9 +174,14 @@ fn settle(store: &mut Store, manifest: &Manifest, resumed: bool) -> Result<bool>
 /// After the commit, remove what is of no use any more: the stream that was
 /// replaced, and our record. As long as that is there, clean knows that something
 /// may be left, so it stays unless all is `settled`.
-fn tidy(store: &mut Store, manifest: &Manifest, old: Head, settled: Result<bool>) -> Result<()> {
+fn tidy(
+    store: &mut Store,
+    manifest: &Manifest,
+    old: ManifestState,
+    settled: Result<bool>,
+) -> Result<()> {
     let mut result = Ok(());
-    if let Head::Present(old, _) = old {
+    if let ManifestState::Present(old, _) = old {
         // Whatever could not be removed before, this may be.
         let replaced = remove_upload(store, &old.name, &old.upload);
         result = replaced.and_then(|removed| {

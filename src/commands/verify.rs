@@ -15,9 +15,9 @@ use crate::error::{Exit, Result};
 use crate::s3::{Client, Kind, Presence};
 use crate::stream::manifest::Manifest;
 use crate::stream::store::Store;
-use crate::stream::stored::{Finding, Named, Walk, compare, parse_key};
-use crate::stream::version1::Old;
-use crate::stream::{self, Stream};
+use crate::stream::stored::{Difference, IndexedBlocks, OrderedListing, compare, parse_key};
+use crate::stream::version1::Version1;
+use crate::stream::{self, StoredStream};
 use crate::workers::coordinator::Jobs;
 
 /// Check a stream: its seals, and all of its data, or, with `--quick`, what the
@@ -26,8 +26,8 @@ pub fn verify(session: &mut Session, options: &Options) -> Result<()> {
     let name = &session.name()?;
     let store = &mut session.store;
     let manifest = match stream::open_sealed(store, name, &session.ring)? {
-        Stream::Current(manifest) => manifest,
-        Stream::Old(old) => return verify_old(&mut store.client, &old, options.quick),
+        StoredStream::Version2(manifest) => manifest,
+        StoredStream::Version1(old) => return verify_old(&mut store.client, &old, options.quick),
     };
     let findings = if options.quick {
         listed(store, &manifest)?
@@ -51,7 +51,7 @@ pub fn verify(session: &mut Session, options: &Options) -> Result<()> {
 
 /// A stream of version 1 has no hashes to hold its blocks against; that its
 /// listing has no gap was seen when it was opened.
-fn verify_old(client: &mut Client, old: &Old, quick: bool) -> Result<()> {
+fn verify_old(client: &mut Client, old: &Version1, quick: bool) -> Result<()> {
     old.warn(client);
     if quick {
         return Ok(());
@@ -151,7 +151,7 @@ fn extra(store: &mut Store, manifest: &Manifest) -> Result<u64> {
     let mut found = 0;
     store.client.set_underway(false);
     let compared = compare(store, manifest, |store, finding| {
-        if let Finding::Extra(key) = finding {
+        if let Difference::Extra(key) = finding {
             report(&store.client, &key, "does not belong to the stream");
             found += 1;
         }
@@ -174,7 +174,7 @@ fn listed(store: &mut Store, manifest: &Manifest) -> Result<Findings> {
     let mut quick = Quick {
         store,
         manifest,
-        named: Named::new(manifest),
+        named: IndexedBlocks::new(manifest),
         found: 0,
     };
     quick.indexes()?;
@@ -191,7 +191,7 @@ fn listed(store: &mut Store, manifest: &Manifest) -> Result<Findings> {
 struct Quick<'a> {
     store: &'a mut Store,
     manifest: &'a Manifest,
-    named: Named<'a>,
+    named: IndexedBlocks<'a>,
     /// What is wrong.
     found: u64,
 }
@@ -205,7 +205,7 @@ impl Quick<'_> {
     fn blocks(&mut self) -> Result<()> {
         let manifest = self.manifest;
         let prefix = self.store.keys.blocks(&manifest.name, &manifest.upload);
-        let mut walk = Walk::new(&prefix);
+        let mut walk = OrderedListing::new(&prefix);
         let mut next = 0;
         while walk.peek(&mut self.store.client)?.is_some() {
             let Some(object) = walk.advance() else {

@@ -1,9 +1,8 @@
 //! One block to the store and back.
 //!
 //! A block is named by the SHA-256 of its bytes, computed once on the way up;
-//! on the way down not a byte leaves this module before that hash was found
-//! again over the whole block. A transfer that breaks off goes on from the
-//! byte it had.
+//! on the way down not a byte leaves this module before the whole block was found to
+//! have that hash. A download that breaks off is continued, not begun again.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -38,7 +37,7 @@ pub fn fetch(
     block: &BlockRef,
     buffer: &mut [u8],
 ) -> std::result::Result<(), Failure> {
-    let mut fetch = Fetch {
+    let mut fetch = GetBlock {
         key,
         buffer: &mut buffer[..block.length as usize],
         have: 0,
@@ -50,7 +49,7 @@ pub fn fetch(
 }
 
 /// GetObject of a block, continued with Range after a failure.
-struct Fetch<'a> {
+struct GetBlock<'a> {
     key: &'a str,
     buffer: &'a mut [u8],
     have: usize,
@@ -59,19 +58,19 @@ struct Fetch<'a> {
     sha256: Hash,
 }
 
-impl Fetch<'_> {
+impl GetBlock<'_> {
     fn start_over(&mut self) {
         (self.have, self.hashed) = (0, 0);
         self.hasher.reset();
     }
 
-    /// A fault of the way, after which nothing that came is kept.
+    /// A fault of the transfer, after which nothing that came is kept.
     fn broken(&mut self, why: &str) -> Fault {
         self.start_over();
         Fault::broken(why)
     }
 
-    /// An object of another length than the block has, where that is told.
+    /// A fault: an object of this length came, if it is known, not of the block's.
     fn other_length(&mut self, came: Option<u64>) -> Fault {
         self.start_over();
         let want = self.buffer.len() as u64;
@@ -83,8 +82,9 @@ impl Fetch<'_> {
         Fault::wrong(Exit::Data, why, Sizes { came, want })
     }
 
-    /// Where this answer's body belongs: some servers answer a Range with
-    /// status 200, others ignore it, so Content-Range decides.
+    /// Check that this answer's body continues what is there, or start over with it.
+    /// Some servers answer a Range with status 200, others ignore it, so Content-Range
+    /// decides.
     fn place(&mut self, answer: &Answer) -> std::result::Result<(), Fault> {
         let total = self.buffer.len() as u64;
         let ranged = match answer.header("content-range").map(parse_range) {
@@ -117,7 +117,7 @@ impl Fetch<'_> {
     }
 }
 
-impl Operation for Fetch<'_> {
+impl Operation for GetBlock<'_> {
     type Out = ();
 
     fn call(&self) -> Call<'_> {
@@ -130,7 +130,7 @@ impl Operation for Fetch<'_> {
         call
     }
 
-    /// A range that cannot be had: what came before was of another object.
+    /// The range does not exist: what came before was of another object.
     fn refused(&mut self, refusal: &Refusal) {
         if refusal.status == 416 {
             self.start_over();

@@ -1,8 +1,8 @@
 //! The commit: a stream exists once its manifest does.
 //!
 //! A success code proves nothing and an error disproves nothing, so after each
-//! PUT the manifest is read back, whatever was answered. It must never report
-//! a commit that was not seen, nor a failure for one that was.
+//! PUT the manifest is read back, whatever was answered. A commit that was not seen
+//! is never reported, nor a failure for one that was.
 
 use std::time::Instant;
 
@@ -16,40 +16,41 @@ use crate::stream::name::{Keys, Name, UploadId};
 use crate::stream::record;
 use crate::stream::store::Store;
 
-/// How often a manifest that a server took but does not show is sent again.
+/// How often a manifest is sent that the server accepts, but does not show.
 const UNSEEN_LIMIT: u32 = 8;
 
 /// What a look at a stream's manifest found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Head {
+pub enum ManifestState {
     /// There is none.
     Absent,
-    /// We may not know: S3 answers 403 for a missing key to who may not list.
+    /// It cannot be told: without the permission to list, S3 answers 403 for a key
+    /// that does not exist, too.
     Unknown,
-    /// There is one that makes no sense, for this reason. HEAD has shown it too,
-    /// of the same length; if not (None), it may be no object of the store's.
+    /// There is one that makes no sense, for this reason. HEAD shows an object of the
+    /// same length; if it does not (None), something in between may have answered.
     Damaged(Option<Sight>, String),
     /// This upload, under this ETag.
     Present(Box<Manifest>, Option<String>),
 }
 
-impl Head {
-    /// The upload that is committed, as far as we know.
+impl ManifestState {
+    /// The upload that is committed, as far as it is known.
     pub fn upload(&self) -> Option<&UploadId> {
         match self {
-            Head::Present(manifest, _) => Some(&manifest.upload),
+            ManifestState::Present(manifest, _) => Some(&manifest.upload),
             _ => None,
         }
     }
 }
 
 /// Look at a stream's manifest.
-pub fn look(store: &mut Store, name: &Name) -> Result<Head> {
+pub fn look(store: &mut Store, name: &Name) -> Result<ManifestState> {
     look_with(&mut store.client, &store.keys, name)
 }
 
-/// The same between two deletions, where only the client is at hand.
-pub(super) fn look_with(client: &mut Client, keys: &Keys, name: &Name) -> Result<Head> {
+/// The same for the checks between two deletions, which get only the client.
+pub(super) fn look_with(client: &mut Client, keys: &Keys, name: &Name) -> Result<ManifestState> {
     let key = keys.manifest(name);
     let parse = |body: &[u8]| {
         let manifest = Manifest::parse(body)?;
@@ -61,7 +62,7 @@ pub(super) fn look_with(client: &mut Client, keys: &Keys, name: &Name) -> Result
     };
     let mut get = Get::text(&key, Kind::Manifest, MANIFEST_LIMIT, "manifest", parse);
     match client.run(&mut get) {
-        Ok(got) => Ok(Head::Present(Box::new(got.value), got.etag)),
+        Ok(got) => Ok(ManifestState::Present(Box::new(got.value), got.etag)),
         Err(failure) => nothing_read(client, &key, failure),
     }
 }
@@ -70,10 +71,10 @@ pub(super) fn look_with(client: &mut Client, keys: &Keys, name: &Name) -> Result
 /// there is none; 65 where it makes no sense, 77 where that cannot be told.
 pub fn read(store: &mut Store, name: &Name) -> Result<Option<Box<Manifest>>> {
     let (exit, why) = match look(store, name)? {
-        Head::Present(manifest, _) => return Ok(Some(manifest)),
-        Head::Absent => return Ok(None),
-        Head::Damaged(_, why) => (Exit::Data, why),
-        Head::Unknown => {
+        ManifestState::Present(manifest, _) => return Ok(Some(manifest)),
+        ManifestState::Absent => return Ok(None),
+        ManifestState::Damaged(_, why) => (Exit::Data, why),
+        ManifestState::Unknown => {
             let why = "403 AccessDenied: may not be read, or does not exist";
             (Exit::Denied, why.to_string())
         }
@@ -81,26 +82,29 @@ pub fn read(store: &mut Store, name: &Name) -> Result<Option<Box<Manifest>>> {
     Err(store.error(exit, name, why))
 }
 
-fn nothing_read(client: &mut Client, key: &str, failure: Failure) -> Result<Head> {
+fn nothing_read(client: &mut Client, key: &str, failure: Failure) -> Result<ManifestState> {
     match failure.refusal {
-        Some(r) if r.no_such_key() => Ok(Head::Absent),
-        Some(r) if r.status == 403 && r.code == "AccessDenied" => Ok(Head::Unknown),
+        Some(r) if r.no_such_key() => Ok(ManifestState::Absent),
+        Some(r) if r.status == 403 && r.code == "AccessDenied" => Ok(ManifestState::Unknown),
         None if failure.error.exit() == Exit::Data => {
             let sight = client.run(&mut Glance::at(key, Kind::Manifest)).ok();
-            // A page has no ETag, where objects have one.
+            // A page that something in between has sent has no ETag.
             let has_etag = |s: &Sight| s.etag.is_some() || client.known().no_etags;
             let shown = |s: &Sight| s.length.is_some() && s.length == failure.came;
             let sight = sight.filter(|s| shown(s) && has_etag(s));
-            Ok(Head::Damaged(sight, failure.error.why().to_string()))
+            Ok(ManifestState::Damaged(
+                sight,
+                failure.error.why().to_string(),
+            ))
         }
         _ => Err(failure.error),
     }
 }
 
-/// Put the manifest in place of what was `seen`, and see it there. `force` says
-/// that an older stream may be replaced of which we could not know. The last look
-/// before each attempt is at `record`: it must be ours still, since whoever removes
-/// an upload removes that first. Returns what was replaced.
+/// Put the manifest in place of what was `seen`, and read it back. `force` says
+/// that an older stream may be replaced that could not be read before. The last look
+/// before each attempt is at `record`: it must still be ours, since whoever removes
+/// an upload removes its record first. Returns what was replaced.
 ///
 /// 75 if another upload was committed meanwhile or ours was removed, 73 if the
 /// stream turns out to exist, 69 'commit unknown' if the service does not answer.
@@ -108,14 +112,14 @@ pub fn commit(
     store: &mut Store,
     manifest: &Manifest,
     record: &Record,
-    seen: Head,
+    seen: ManifestState,
     force: bool,
-) -> std::result::Result<Head, Uncommitted> {
+) -> std::result::Result<ManifestState, Uncommitted> {
     let key = store.keys.manifest(&manifest.name);
     let text = manifest.to_text();
     store.client.set_underway(true);
-    // Where reading was never allowed, waiting for it leads nowhere.
-    store.client.may_not_read(seen == Head::Unknown);
+    // A manifest that may not be read will not become readable by waiting.
+    store.client.may_not_read(seen == ManifestState::Unknown);
     let mut commit = Commit {
         store,
         manifest,
@@ -128,14 +132,14 @@ pub fn commit(
         trial: Trial::default(),
         conditional: true,
         warned: false,
-        unheard: false,
+        may_be_stored: false,
         answered: 0,
         answered_since: None,
     };
     match commit.run() {
         Ok(()) => Ok(commit.seen),
         Err(error) => Err(Uncommitted {
-            unheard: commit.unheard,
+            may_be_stored: commit.may_be_stored,
             error,
         }),
     }
@@ -143,8 +147,8 @@ pub fn commit(
 
 /// No commit was seen.
 pub struct Uncommitted {
-    /// The manifest may have been stored, so that it may stand there all the same.
-    pub unheard: bool,
+    /// The manifest may have been stored all the same.
+    pub may_be_stored: bool,
     /// Why.
     pub error: Error,
 }
@@ -160,16 +164,17 @@ struct Commit<'a> {
     /// The upload that was committed when ours began.
     first: Option<UploadId>,
     /// What our manifest is to replace.
-    seen: Head,
+    seen: ManifestState,
     trial: Trial,
-    /// The service is not known to refuse conditions.
+    /// PUT under a condition; false once the service has refused that.
     conditional: bool,
-    /// It was said that there is no condition, for want of an ETag.
+    /// The user was warned that there is no condition, for want of an ETag.
     warned: bool,
     /// An attempt may have been carried out that was not seen.
-    unheard: bool,
-    /// How many attempts were answered, and nothing was to be seen of them.
+    may_be_stored: bool,
+    /// How many attempts were answered without the manifest being there afterwards.
     answered: u32,
+    /// Since when.
     answered_since: Option<Instant>,
 }
 
@@ -180,7 +185,7 @@ impl Commit<'_> {
                 return Ok(());
             }
         }
-        let why = if self.unheard {
+        let why = if self.may_be_stored {
             "the server says that it was stored, but does not show it: commit unknown"
         } else {
             "the service refuses a condition that holds: nothing was committed"
@@ -191,7 +196,7 @@ impl Commit<'_> {
 
     /// What is known of the commit, for an error.
     fn so_far(&self) -> &'static str {
-        if self.unheard {
+        if self.may_be_stored {
             "the commit was not seen"
         } else {
             "nothing was committed"
@@ -202,10 +207,10 @@ impl Commit<'_> {
     /// never repeated without these looks: its stream may have been deleted
     /// meanwhile, and must not come back without its blocks.
     ///
-    /// The record comes after the manifest: where somebody deleted that, the
-    /// record had gone before.
+    /// The record is looked at after the manifest: whoever deletes the stream deletes
+    /// the record first.
     fn attempt(&mut self) -> Result<bool> {
-        // Not every store honours a condition: all that it has is this look.
+        // Some services ignore conditions: with those, this look is the only guard.
         let found = look(self.store, &self.manifest.name);
         let found = found.map_err(|e| self.doubtful(e))?;
         if self.is_ours(&found) {
@@ -219,7 +224,7 @@ impl Commit<'_> {
             _ => self.unseen(e),
         })?;
         let sent = self.send();
-        self.unheard |= may_be_carried_out(&sent);
+        self.may_be_stored |= may_be_carried_out(&sent);
         let Some(found) = seen_after(self.store, self.manifest, &sent)? else {
             return Ok(true);
         };
@@ -245,15 +250,16 @@ impl Commit<'_> {
         Ok(false)
     }
 
-    fn is_ours(&self, found: &Head) -> bool {
-        matches!(found, Head::Present(found, _) if **found == *self.manifest)
+    fn is_ours(&self, found: &ManifestState) -> bool {
+        matches!(found, ManifestState::Present(found, _) if **found == *self.manifest)
     }
 
     /// What was found is what the next attempt replaces, if that may be.
-    fn note(&mut self, found: Head) -> Result<()> {
-        let damaged = matches!(found, Head::Damaged(..));
-        let seen = std::mem::replace(&mut self.seen, Head::Unknown);
-        // A moment in which it is not shown does not make another one of it.
+    fn note(&mut self, found: ManifestState) -> Result<()> {
+        let damaged = matches!(found, ManifestState::Damaged(..));
+        let seen = std::mem::replace(&mut self.seen, ManifestState::Unknown);
+        // The stream that was there at the beginning is the same one, even if it was
+        // not shown for a moment.
         let again = found.upload().is_some() && found.upload() == self.first.as_ref();
         self.seen = if again {
             found
@@ -264,32 +270,32 @@ impl Commit<'_> {
         Ok(())
     }
 
-    /// A look that failed, or found what makes no sense.
+    /// The error of a look that failed, or found what makes no sense.
     fn doubtful(&self, e: Error) -> Error {
-        if self.unheard {
+        if self.may_be_stored {
             Error::new(e.exit(), "commit unknown", e)
         } else {
             e
         }
     }
 
-    /// The end of trying, after looks that did not show our manifest.
+    /// The error to give up with, after looks that did not show our manifest.
     fn unseen(&self, e: Error) -> Error {
-        if self.unheard {
+        if self.may_be_stored {
             e.also("not seen yet: commit unknown")
         } else {
             e
         }
     }
 
-    /// What a final answer means after which our manifest is not to be seen. It
-    /// was `untouched`: what the condition named is there still.
+    /// What to do after a final answer if our manifest is not there: try again, or
+    /// give up. `untouched`: what the condition named is still there.
     fn judge(&mut self, failure: Failure, untouched: bool) -> Result<()> {
         match failure.status() {
             Some(501) if self.conditional => self.conditional = false,
-            // The service compares ETags in another way than we gave it.
+            // The condition holds, so the service wants the ETag in another form.
             Some(412) if untouched => self.store.client.toggle_etag_quotes(),
-            // It was deleted meanwhile, or it may have been.
+            // What was to be replaced was deleted meanwhile.
             Some(404) if failure.no_such_key() => {}
             Some(409 | 412) => {}
             _ => return Err(self.unseen(failure.error)),
@@ -299,14 +305,16 @@ impl Commit<'_> {
 
     fn send(&mut self) -> std::result::Result<(), Halt> {
         let etag = match &self.seen {
-            Head::Present(_, etag) => etag.as_deref(),
-            Head::Damaged(sight, _) => sight.as_ref().and_then(|sight| sight.etag.as_deref()),
-            Head::Absent | Head::Unknown => None,
+            ManifestState::Present(_, etag) => etag.as_deref(),
+            ManifestState::Damaged(sight, _) => {
+                sight.as_ref().and_then(|sight| sight.etag.as_deref())
+            }
+            ManifestState::Absent | ManifestState::Unknown => None,
         };
         let mut put = Put::new(self.key, Kind::Manifest, self.text.as_bytes());
         put.condition = match (&self.seen, etag) {
             _ if !self.conditional => Condition::None,
-            (Head::Absent | Head::Unknown, _) => Condition::Absent,
+            (ManifestState::Absent | ManifestState::Unknown, _) => Condition::Absent,
             (_, Some(etag)) => Condition::Unchanged(etag),
             (_, None) => Condition::None,
         };
@@ -320,8 +328,8 @@ impl Commit<'_> {
     }
 }
 
-/// Whether the service may have stored what was sent, though it is not seen. An
-/// answer that refuses it says that it has not.
+/// Whether the service may have stored what was sent: always, unless its answer says
+/// that it refused.
 fn may_be_carried_out(sent: &std::result::Result<(), Halt>) -> bool {
     match sent {
         Ok(_) => true,
@@ -332,22 +340,32 @@ fn may_be_carried_out(sent: &std::result::Result<(), Halt>) -> bool {
 }
 
 /// What our commit is to replace: what was found, if that is what was seen.
-fn unchanged(store: &Store, ours: &Manifest, seen: Head, found: Head, force: bool) -> Result<Head> {
+fn unchanged(
+    store: &Store,
+    ours: &Manifest,
+    seen: ManifestState,
+    found: ManifestState,
+    force: bool,
+) -> Result<ManifestState> {
     let older = |m: &Manifest| m.created <= ours.created && m.upload != ours.upload;
     match (&seen, &found) {
-        (_, Head::Unknown) => Ok(seen),
+        (_, ManifestState::Unknown) => Ok(seen),
         // Deleted meanwhile: there is nothing to replace any more.
-        (_, Head::Absent) => Ok(found),
-        // It was there before, and could not be read.
-        (Head::Unknown | Head::Damaged(..), Head::Present(m, _)) if force && older(m) => Ok(found),
-        (Head::Unknown, Head::Present(m, _)) if older(m) => {
+        (_, ManifestState::Absent) => Ok(found),
+        // It was there before our upload, and could not be read then.
+        (ManifestState::Unknown | ManifestState::Damaged(..), ManifestState::Present(m, _))
+            if force && older(m) =>
+        {
+            Ok(found)
+        }
+        (ManifestState::Unknown, ManifestState::Present(m, _)) if older(m) => {
             let why = "this stream exists already (-f replaces it)";
             Err(store.error(Exit::Exists, &ours.name, why))
         }
-        (_, Head::Damaged(sight, why)) if !force || sight.is_none() => {
+        (_, ManifestState::Damaged(sight, why)) if !force || sight.is_none() => {
             Err(store.error(Exit::Changed, &ours.name, why))
         }
-        (_, Head::Damaged(..)) => Ok(found),
+        (_, ManifestState::Damaged(..)) => Ok(found),
         _ if found.upload() != seen.upload() => {
             let why = "another upload was committed meanwhile";
             Err(store.error(Exit::Changed, &ours.name, why))
@@ -356,31 +374,31 @@ fn unchanged(store: &Store, ours: &Manifest, seen: Head, found: Head, force: boo
     }
 }
 
-/// None if our manifest is the one that stands; else what was found.
+/// Look after a PUT: None if our manifest is there; else what is.
 fn seen_after(
     store: &mut Store,
     manifest: &Manifest,
     sent: &std::result::Result<(), Halt>,
-) -> Result<Option<Head>> {
+) -> Result<Option<ManifestState>> {
     let failure = match sent {
         Err(Halt::Final(failure)) => Some(failure),
         _ => None,
     };
     let stopped = failure.filter(|f| matches!(f.error.exit(), Exit::Signal(_)));
     if stopped.is_some() {
-        // The request may have been carried out: one look, then we stop.
+        // The request may have been carried out: look once, and then stop.
         os::ignore_stop();
         store.client.be_brief();
     }
     let found =
         look(store, &manifest.name).map_err(|e| Error::new(e.exit(), "commit unknown", e))?;
     match found {
-        Head::Present(found, _) if *found == *manifest => Ok(None),
-        Head::Unknown if failure.is_some_and(|f| f.status() == Some(412)) => {
+        ManifestState::Present(found, _) if *found == *manifest => Ok(None),
+        ManifestState::Unknown if failure.is_some_and(|f| f.status() == Some(412)) => {
             let why = "this stream exists already, and may not be read (403)";
             Err(store.error(Exit::Exists, &manifest.name, why))
         }
-        Head::Unknown if sent.is_ok() => {
+        ManifestState::Unknown if sent.is_ok() => {
             let why = "stored, but it may not be read back (403): commit unknown";
             Err(store.error(Exit::Denied, &manifest.name, why))
         }

@@ -1,8 +1,8 @@
 //! Reading the indexes of a committed stream.
 //!
-//! An index is held in memory only while its blocks are used. One that does
-//! not have the hash that the manifest names is never used; one that is gone
-//! is told apart from a stream that was replaced meanwhile.
+//! An index is held in memory only while its blocks are used. One without the hash
+//! that the manifest names is never used. Where one is missing, the manifest is read
+//! again: the stream may have been replaced meanwhile.
 
 use std::ops::Range;
 
@@ -54,16 +54,16 @@ fn read_index(
     })
 }
 
-/// What reading an object of a stream failed with. One that the manifest names
-/// and that is `missing`: the stream has changed under us (75), or is damaged
-/// (65).
+/// The error for an object of a stream that could not be read. If the object is
+/// `missing`, the stream was changed meanwhile (75), or is damaged (65).
 pub fn lost(store: &mut Store, manifest: &Manifest, missing: bool, error: Error) -> Error {
     if !missing {
         return error;
     }
     match commit::read(store, &manifest.name) {
         Err(e) => e,
-        // The whole of it: an upload may be resumed and committed with other data.
+        // All of it is compared: an upload may be resumed, and committed with other
+        // data.
         Ok(Some(now)) if *now == *manifest => {
             let why = "404: missing from a committed stream";
             Error::new(Exit::Data, error.what(), why)

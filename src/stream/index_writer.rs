@@ -1,9 +1,8 @@
-//! The books of an upload: which blocks are stored, and the indexes that list
-//! them. Pure.
+//! The indexes of an upload: which blocks are stored, and the text of the objects
+//! that list them. Pure.
 //!
-//! Blocks are entered as they are done, in any order, and listed in the
-//! stream's. What is kept does not grow with the stream but by a few bytes for
-//! each index.
+//! Blocks are added as they are stored, in any order, and listed in the stream's.
+//! Memory grows with the stream by a few bytes for each index only.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +11,32 @@ use sha2::{Digest, Sha256};
 use crate::protection::seal::SEALS_LIMIT;
 use crate::stream::manifest::{BlockRef, INDEX_REF_LIMIT, IndexRef, MANIFEST_LIMIT, index_line};
 
-/// How far a block may be ahead of one that is not stored yet.
+/// By how many a block's number may exceed that of one that is not stored yet.
 pub const AHEAD: u64 = 4096;
 
-/// The books.
-pub struct Ledger {
+/// Makes the indexes of one upload.
+pub struct IndexWriter {
     /// Blocks per index.
     index_blocks: u64,
     indexes: Vec<IndexRef>,
-    /// The lines of the index that is being filled, and what they list.
+    /// The lines of the index that is being filled, and their totals.
     lines: String,
     pending: IndexRef,
     /// How many blocks are listed.
     listed: u64,
-    /// Blocks that are stored, and earlier ones are not.
+    /// Blocks that are stored, but cannot be listed before earlier ones are.
     ahead: BTreeMap<u64, BlockRef>,
     bytes: u64,
     blocks: u64,
 }
 
-/// An index that is complete.
+/// An index that is complete, to be stored.
 pub struct Index {
-    /// Its number.
+    /// Its number in the stream, from 0.
     pub number: u64,
     /// What the manifest says of it.
     pub entry: IndexRef,
-    /// Its text.
+    /// The text of the object.
     pub text: String,
 }
 
@@ -49,10 +48,10 @@ fn nothing() -> IndexRef {
     }
 }
 
-impl Ledger {
-    /// Empty ones, with so many blocks in each index.
-    pub fn new(index_blocks: u64) -> Ledger {
-        Ledger {
+impl IndexWriter {
+    /// Of an upload without blocks yet, with so many blocks in each index.
+    pub fn new(index_blocks: u64) -> IndexWriter {
+        IndexWriter {
             index_blocks,
             indexes: Vec::new(),
             lines: String::new(),
@@ -65,13 +64,14 @@ impl Ledger {
     }
 
     /// A block is stored.
-    pub fn enter(&mut self, block: BlockRef) {
+    pub fn add(&mut self, block: BlockRef) {
         self.bytes += block.length;
         self.blocks += 1;
         self.ahead.insert(block.number, block);
     }
 
-    /// The next index that is full; to be asked until there is none.
+    /// The next index that is full. To be called after each block, until there is
+    /// none.
     pub fn next_index(&mut self) -> Option<Index> {
         while self.pending.blocks < self.index_blocks {
             let block = self.ahead.remove(&self.listed)?;
@@ -83,8 +83,7 @@ impl Ledger {
         self.last_index()
     }
 
-    /// The index that is being filled, if there is anything in it: the stream
-    /// has ended.
+    /// The index that is being filled, at the end of the stream; None if it is empty.
     pub fn last_index(&mut self) -> Option<Index> {
         if self.pending.blocks == 0 {
             return None;
@@ -143,30 +142,30 @@ mod tests {
         }
     }
 
-    /// Bytes that the books hold on to.
-    fn footprint(ledger: &Ledger) -> usize {
-        ledger.lines.capacity()
-            + ledger.indexes.capacity() * size_of::<IndexRef>()
-            + ledger.ahead.len() * 2 * size_of::<BlockRef>()
+    /// Bytes of memory that it holds.
+    fn footprint(writer: &IndexWriter) -> usize {
+        writer.lines.capacity()
+            + writer.indexes.capacity() * size_of::<IndexRef>()
+            + writer.ahead.len() * 2 * size_of::<BlockRef>()
     }
 
     #[test]
     fn blocks_are_listed_in_order_whatever_order_they_come_in() {
-        let (mut ledger, mut random) = (Ledger::new(3), Random(4));
+        let (mut writer, mut random) = (IndexWriter::new(3), Random(4));
         let mut waiting: Vec<u64> = (0..100).collect();
         let mut found = Vec::new();
         while !waiting.is_empty() {
             let at = random.below(waiting.len().min(16));
-            ledger.enter(block(waiting.remove(at)));
-            while let Some(index) = ledger.next_index() {
+            writer.add(block(waiting.remove(at)));
+            while let Some(index) = writer.next_index() {
                 assert_eq!(index.number as usize, found.len());
                 found.push(index);
             }
         }
-        assert!(ledger.has_all_before(100) && !ledger.has_all_before(101));
-        found.extend(ledger.last_index());
-        assert!(ledger.last_index().is_none());
-        assert_eq!(ledger.stored(), (100 * SIZE, 100));
+        assert!(writer.has_all_before(100) && !writer.has_all_before(101));
+        found.extend(writer.last_index());
+        assert!(writer.last_index().is_none());
+        assert_eq!(writer.stored(), (100 * SIZE, 100));
         let mut first = 0;
         for (n, index) in found.iter().enumerate() {
             let text = index.text.as_bytes();
@@ -174,28 +173,28 @@ mod tests {
             parse_index(text, &index.entry, first, SIZE, last).unwrap();
             first += index.entry.blocks;
         }
-        assert_eq!((first, ledger.indexes().len()), (100, 34));
+        assert_eq!((first, writer.indexes().len()), (100, 34));
     }
 
     #[test]
     fn memory_does_not_grow_with_the_stream() {
-        let mut ledger = Ledger::new(INDEX_BLOCKS);
+        let mut writer = IndexWriter::new(INDEX_BLOCKS);
         let mut most = [0, 0];
         for number in 0..200_000 {
             // As workers do: a few are done before one that is not.
-            ledger.enter(block(number ^ 3));
+            writer.add(block(number ^ 3));
             if number % 4 == 3 {
-                while let Some(index) = ledger.next_index() {
+                while let Some(index) = writer.next_index() {
                     assert_eq!(index.entry.blocks, INDEX_BLOCKS);
                 }
             }
             let late = usize::from(number >= 20_000);
             if number % 1000 == 999 {
-                most[late] = most[late].max(footprint(&ledger));
+                most[late] = most[late].max(footprint(&writer));
             }
         }
-        assert_eq!(ledger.stored().1, 200_000);
-        assert!(!ledger.is_full());
+        assert_eq!(writer.stored().1, 200_000);
+        assert!(!writer.is_full());
         // The entries of twenty indexes are all that has come to it.
         let entries = 2 * 20 * size_of::<IndexRef>();
         assert!(most[1] <= most[0] + entries, "{most:?}");
@@ -203,10 +202,10 @@ mod tests {
 
     #[test]
     fn nobody_gets_too_far_ahead() {
-        let mut ledger = Ledger::new(10);
-        assert!(ledger.has_room_for(AHEAD - 1) && !ledger.has_room_for(AHEAD));
-        ledger.enter(block(0));
-        assert!(ledger.next_index().is_none());
-        assert!(ledger.has_room_for(AHEAD));
+        let mut writer = IndexWriter::new(10);
+        assert!(writer.has_room_for(AHEAD - 1) && !writer.has_room_for(AHEAD));
+        writer.add(block(0));
+        assert!(writer.next_index().is_none());
+        assert!(writer.has_room_for(AHEAD));
     }
 }

@@ -86,7 +86,7 @@ pub struct Record {
     pub created: Utc,
     /// Bytes of every block but the last.
     pub blocksize: u64,
-    /// Random; changes hands with the upload.
+    /// Random; another process that takes the upload over writes another one.
     pub nonce: [u8; 16],
 }
 
@@ -137,7 +137,7 @@ impl Manifest {
     /// Read one back.
     pub fn parse(object: &[u8]) -> Result<Manifest, Refused> {
         let text = text_of(object, MANIFEST_LIMIT)?;
-        let mut lines = Lines::new(text, "s3pipe-manifest")?;
+        let mut lines = LineParser::new(text, "s3pipe-manifest")?;
         let name = lines.name()?;
         let upload = lines.upload()?;
         let created = lines.created()?;
@@ -148,8 +148,8 @@ impl Manifest {
         let (mut blocks, mut bytes) = (0u64, 0u64);
         while let Some(line) = lines.take_if("index")? {
             let index = index_ref(line).ok_or_else(|| lines.bad("index"))?;
-            // Nothing but the stream's last block is short. So no index can say
-            // that there is less in its blocks than they hold.
+            // Only the stream's last block may be short. So no index can claim fewer
+            // bytes than its blocks hold.
             let full = index.blocks * blocksize;
             let before = blocks.checked_mul(blocksize);
             let fits = before == Some(bytes)
@@ -275,7 +275,7 @@ impl Record {
     /// Read one back.
     pub fn parse(object: &[u8]) -> Result<Record, Refused> {
         let text = text_of(object, RECORD_LIMIT)?;
-        let mut lines = Lines::new(text, "s3pipe-upload")?;
+        let mut lines = LineParser::new(text, "s3pipe-upload")?;
         let name = lines.name()?;
         let upload = lines.upload()?;
         let created = lines.created()?;
@@ -306,21 +306,22 @@ fn text_of(object: &[u8], limit: usize) -> Result<&str, Refused> {
 /// What was read must be what we would have written: leading zeros, capitals
 /// and blanks that the parser let pass end here.
 fn canonical(read: &str, written: &str) -> Result<(), Refused> {
-    match read == written {
-        true => Ok(()),
-        false => Err("not in canonical form".into()),
+    if read == written {
+        Ok(())
+    } else {
+        Err("not in canonical form".into())
     }
 }
 
 /// The lines of a header, taken one by one.
-struct Lines<'a> {
+struct LineParser<'a> {
     rest: std::iter::Peekable<std::str::Split<'a, char>>,
     number: usize,
 }
 
-impl<'a> Lines<'a> {
-    fn new(text: &'a str, kind: &str) -> Result<Lines<'a>, Refused> {
-        let mut lines = Lines {
+impl<'a> LineParser<'a> {
+    fn new(text: &'a str, kind: &str) -> Result<LineParser<'a>, Refused> {
+        let mut lines = LineParser {
             rest: text.split('\n').peekable(),
             number: 0,
         };
@@ -359,9 +360,10 @@ impl<'a> Lines<'a> {
     }
 
     fn exactly(&mut self, word: &str, value: &str) -> Result<(), Refused> {
-        match self.field(word)? == value {
-            true => Ok(()),
-            false => Err(format!("line {}: {word} is not {value}", self.number)),
+        if self.field(word)? == value {
+            Ok(())
+        } else {
+            Err(format!("line {}: {word} is not {value}", self.number))
         }
     }
 

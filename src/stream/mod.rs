@@ -1,4 +1,6 @@
-//! A committed stream, of whichever version: version 2 where both exist.
+//! How streams are stored in a bucket: names and keys, manifests and indexes, the
+//! commit and the removal. Here: looking one up, of whichever version (version 2
+//! where both exist).
 
 pub mod block;
 pub mod commit;
@@ -18,25 +20,25 @@ use crate::s3::{Client, READINGS};
 use crate::stream::manifest::Manifest;
 use crate::stream::name::Name;
 use crate::stream::store::Store;
-use crate::stream::version1::Old;
+use crate::stream::version1::Version1;
 
-/// A stream that can be read.
-pub enum Stream {
+/// A committed stream.
+pub enum StoredStream {
     /// Version 2.
-    Current(Box<Manifest>),
+    Version2(Box<Manifest>),
     /// Version 1, written by the Java s3pipe.
-    Old(Old),
+    Version1(Version1),
 }
 
-/// Look a stream up, and see that it has the seals that these keys demand (65).
-/// Fails as [`open`] does, too.
-pub fn open_sealed(store: &mut Store, name: &Name, ring: &Keyring) -> Result<Stream> {
+/// Look a stream up, and check that it has the seals that these keys demand: 65 if
+/// not. Fails as [`open`] does, too.
+pub fn open_sealed(store: &mut Store, name: &Name, ring: &Keyring) -> Result<StoredStream> {
     let found = find_sealed(store, name, ring)?;
     found.ok_or_else(|| missing(store, name))
 }
 
 /// The same where there may be none.
-pub fn find_sealed(store: &mut Store, name: &Name, ring: &Keyring) -> Result<Option<Stream>> {
+pub fn find_sealed(store: &mut Store, name: &Name, ring: &Keyring) -> Result<Option<StoredStream>> {
     let mut reading = 1;
     loop {
         let Some(stream) = find(store, name)? else {
@@ -45,7 +47,7 @@ pub fn find_sealed(store: &mut Store, name: &Name, ring: &Keyring) -> Result<Opt
         match unproved(&store.client, ring, &stream) {
             None => return Ok(Some(stream)),
             Some(Unproved::Failed(e)) => return Err(e),
-            // It may have been damaged on its way.
+            // The manifest may have been damaged on its way: read it again.
             Some(Unproved::Refused(_)) if reading < READINGS => reading += 1,
             Some(Unproved::Refused(why)) => {
                 return Err(store.error(Exit::Data, name, why));
@@ -54,22 +56,22 @@ pub fn find_sealed(store: &mut Store, name: &Name, ring: &Keyring) -> Result<Opt
     }
 }
 
-fn unproved(client: &Client, ring: &Keyring, stream: &Stream) -> Option<Unproved> {
+fn unproved(client: &Client, ring: &Keyring, stream: &StoredStream) -> Option<Unproved> {
     match stream {
-        Stream::Current(m) => {
+        StoredStream::Version2(m) => {
             let stopped = &mut || client.progress().check();
             ring.check(&m.body(), &m.seals, stopped).err()
         }
-        Stream::Old(_) if ring.demands() => {
+        StoredStream::Version1(_) if ring.demands() => {
             let why = "a stream of version 1, which has no seals, where one is demanded";
             Some(Unproved::Refused(why.into()))
         }
-        Stream::Old(_) => None,
+        StoredStream::Version1(_) => None,
     }
 }
 
 /// Look a stream up. 66 if there is none, 77 if that cannot be told.
-pub fn open(store: &mut Store, name: &Name) -> Result<Stream> {
+pub fn open(store: &mut Store, name: &Name) -> Result<StoredStream> {
     let found = find(store, name)?;
     found.ok_or_else(|| missing(store, name))
 }
@@ -78,14 +80,14 @@ fn missing(store: &Store, name: &Name) -> Error {
     store.error(Exit::Missing, name, "no such stream")
 }
 
-fn find(store: &mut Store, name: &Name) -> Result<Option<Stream>> {
-    // That there is none is believed the second time.
+fn find(store: &mut Store, name: &Name) -> Result<Option<StoredStream>> {
+    // That there is none is believed when it was said twice.
     for _ in 0..2 {
         if let Some(manifest) = commit::read(store, name)? {
-            return Ok(Some(Stream::Current(manifest)));
+            return Ok(Some(StoredStream::Version2(manifest)));
         }
         if let Some(old) = version1::open(&mut store.client, name)? {
-            return Ok(Some(Stream::Old(old)));
+            return Ok(Some(StoredStream::Version1(old)));
         }
     }
     Ok(None)

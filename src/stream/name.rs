@@ -6,6 +6,7 @@
 //! documented in s3pipe.5.
 
 use crate::error::{Error, Exit, Result};
+use crate::s3::Kind;
 use crate::text::hex::{self, Hash};
 use crate::text::time::Utc;
 
@@ -137,17 +138,6 @@ impl UploadId {
     }
 }
 
-/// What an upload consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Its record.
-    Record,
-    /// Its indexes.
-    Index,
-    /// Its blocks.
-    Block,
-}
-
 /// Makes the keys of streams below one prefix.
 #[derive(Clone, Debug)]
 pub struct Keys {
@@ -173,7 +163,7 @@ impl Keys {
         format!("{}manifest/", self.prefix)
     }
 
-    /// The stream's head, whose PUT is the commit.
+    /// The manifest, whose PUT is the commit.
     pub fn manifest(&self, name: &Name) -> String {
         format!("{}manifest/{}", self.prefix, name.encoded)
     }
@@ -183,16 +173,15 @@ impl Keys {
         format!("{}upload/{}/", self.prefix, name.encoded)
     }
 
-    /// What the keys of all streams' blocks, indexes and records begin with.
-    pub fn uploads(&self) -> [(Part, String); 3] {
-        [Part::Record, Part::Index, Part::Block].map(|part| {
-            let word = match part {
-                Part::Record => "upload",
-                Part::Index => "index",
-                Part::Block => "block",
-            };
-            (part, format!("{}{word}/", self.prefix))
-        })
+    /// What the keys of all records, indexes and blocks begin with, whatever the
+    /// stream.
+    pub fn uploads(&self) -> [(Kind, String); 3] {
+        [
+            (Kind::Record, "upload"),
+            (Kind::Index, "index"),
+            (Kind::Block, "block"),
+        ]
+        .map(|(kind, word)| (kind, format!("{}{word}/", self.prefix)))
     }
 
     /// The record of an upload that is under way.

@@ -1,8 +1,8 @@
-//! Whose an upload is: the record that says so, and its nonce.
+//! The record of an upload, whose nonce says which process it belongs to.
 //!
 //! The record is written before the first block and removed after the commit.
-//! Its nonce is read again on both sides of the commit: an upload whose record
-//! was cleaned away, or taken over by another process, is not committed.
+//! Its nonce is read again right before and after the commit: an upload whose record
+//! was removed by clean, or taken over by another process, is not committed.
 
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
@@ -11,15 +11,15 @@ use crate::stream::manifest::{RECORD_LIMIT, Record};
 use crate::stream::name::{Name, UploadId};
 use crate::stream::store::Store;
 
-/// How often the condition of a PUT may be refused although it holds: with quotes
-/// and without, and once more each, since one could be a mistake.
+/// How often the condition of a PUT may be refused although it holds: the ETag is
+/// sent with quotes and without, twice each, since one answer could be a mistake.
 const REFUSALS: u32 = 3;
 
 /// A new upload of a stream.
 ///
-/// The record of an id is sent once: a repeated one might be carried out after
-/// somebody has removed the first, and its upload would not notice. Where it is
-/// not there after an attempt that proved nothing, another id is taken.
+/// The record of an id is sent once: if it were repeated, and somebody had removed
+/// the first one in between, this upload would not notice the removal. If it is not
+/// there after an attempt that proved nothing, another id is taken.
 pub fn create(store: &mut Store, name: &Name, blocksize: u64) -> Result<Record> {
     let (mut trial, mut unseen) = (Trial::default(), 0);
     loop {
@@ -34,7 +34,7 @@ pub fn create(store: &mut Store, name: &Name, blocksize: u64) -> Result<Record> 
         match try_to_create(store, &record, &mut trial) {
             Ok(true) => return Ok(record),
             Ok(false) => {}
-            // The service says that it was stored, and does not show it.
+            // The service says that it was stored, but does not show it.
             Err(e) if e.exit() == Exit::Changed && unseen < REFUSALS => unseen += 1,
             Err(e) => {
                 store.client.be_brief();
@@ -63,7 +63,7 @@ fn try_to_create(store: &mut Store, record: &Record, trial: &mut Trial) -> Resul
         if proves(store, record, &got, put.lacked_etag)? {
             return Ok(true);
         }
-        // It is of no use to anybody.
+        // Another id is taken: this record is of no use.
         let _ = store.client.delete(&key, Kind::Record);
     }
     store.client.pause(trial, &fault, Some(&key))?;
@@ -131,16 +131,17 @@ fn replace(store: &mut Store, record: &Record, seen: &Got<Record>) -> Result<()>
     see(store, record)
 }
 
-/// See that we may read a record that was written: both must be allowed for the
-/// commit, and now is the time to find out.
+/// See that a record that was written can be read: the commit needs both
+/// permissions, and it is better to fail before anything is sent.
 fn see(store: &mut Store, record: &Record) -> Result<()> {
     check(store, record, "nothing was committed")
 }
 
-/// Whether what was `shown` proves that our record is stored as all will be that
-/// we store. Where nothing had an ETag so far, that takes an answer to the PUT
-/// which `lacked_etag` and nothing else, and another look: then the service has
-/// none to give, and a PUT is proved without one for the rest of the run.
+/// Whether what was `shown` proves that our record is stored. An ETag does. If the
+/// service has sent none so far, the answer to the PUT must have lacked an ETag and
+/// nothing else (`lacked_etag`), and the record must be there at another look: then
+/// this service sends no ETags, and a PUT is proved without one for the rest of the
+/// run.
 fn proves(
     store: &mut Store,
     record: &Record,
@@ -195,8 +196,8 @@ pub fn take_over(
     let mut newest: Option<UploadId> = None;
     let listed = store.client.list(&prefix, |object| {
         let id = UploadId::parse(&object.key[prefix.len()..]);
-        // One that is older than what is committed was given up long ago, and may
-        // be removed any moment.
+        // An upload older than the committed one was given up long ago, and clean may
+        // remove it at any moment.
         let is_newer = |id: &UploadId| {
             committed.is_none_or(|committed| id != committed && id.time() >= committed.time())
         };
@@ -225,8 +226,8 @@ pub fn take_over(
     Ok(Some(record))
 }
 
-/// See our record in the store. 75 if it is gone, or another process has taken the
-/// upload over, each time that it is looked at.
+/// Check that our record is there, with our nonce. 75 if it is not, at several looks,
+/// which `then` is added to: what follows from that.
 pub fn check(store: &mut Store, record: &Record, then: &str) -> Result<()> {
     let key = store.keys.record(&record.name, &record.upload);
     let mut why = "";

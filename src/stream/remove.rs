@@ -1,24 +1,25 @@
-//! Removing what is of no use any more: an upload that no manifest names, and
-//! what lies within a committed one without belonging to it.
+//! Removing what is of no use any more: an upload that no manifest names, and stray
+//! objects, which lie within a committed upload without belonging to it.
 //!
-//! Whoever calls, and whatever a listing says, two things are seen to here: of an
-//! upload that the manifest names, as it is just then, nothing goes; and of a
-//! committed one, nothing that its index names. Of what is to go the record goes
-//! first, so that its owner and whoever resumes it notice; of what stays, the
-//! record stays until all is done, so that clean comes back.
+//! Whoever calls, and whatever a listing says, two things are made sure of here:
+//! nothing is removed of an upload that the manifest names at that moment, unless
+//! it is a stray; and nothing that an index names. Where a whole upload is removed,
+//! its record is the first object to go, so that its process, and one that resumes
+//! it, notice. Where only strays are, the record is kept until the end, so that
+//! clean comes back if this is interrupted.
 
 use std::time::Instant;
 
 use crate::error::{Exit, Result};
 use crate::s3::{Client, Kind, Presence, READINGS};
 use crate::stream;
-use crate::stream::commit::{self, Head};
+use crate::stream::commit::{self, ManifestState};
 use crate::stream::manifest::Manifest;
 use crate::stream::name::{Keys, Name, UploadId};
 use crate::stream::store::Store;
-use crate::stream::stored::{Finding, Named, compare, parse_key};
+use crate::stream::stored::{Difference, IndexedBlocks, compare, parse_key};
 
-/// How many strays are gathered before they are removed.
+/// How many stray objects are gathered before they are removed.
 const STRAYS: usize = 10_000;
 
 /// How many objects are removed until the manifest is looked at again.
@@ -29,7 +30,7 @@ type IsNamed = fn(&mut Client, &Keys, &Name, &UploadId) -> Result<bool>;
 
 /// Delete all objects of an upload that no manifest names any more: its record,
 /// then, unless the manifest names it after all, its blocks and indexes. False if
-/// it does: one sight of that is enough, since a stream may be at stake.
+/// it does: one such answer is enough, since a stream could be lost.
 pub fn remove_upload(store: &mut Store, name: &Name, id: &UploadId) -> Result<bool> {
     store.delete_record(name, id)?;
     if is_named(&mut store.client, &store.keys, name, id)? {
@@ -43,14 +44,18 @@ pub fn remove_upload(store: &mut Store, name: &Name, id: &UploadId) -> Result<bo
 /// be told.
 fn is_named(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
     match commit::look_with(client, keys, name)? {
-        Head::Unknown => Err(client.error(Exit::Denied, Some(&keys.manifest(name)), UNKNOWN)),
-        Head::Damaged(_, why) => Err(client.error(Exit::Data, Some(&keys.manifest(name)), why)),
+        ManifestState::Unknown => {
+            Err(client.error(Exit::Denied, Some(&keys.manifest(name)), UNKNOWN))
+        }
+        ManifestState::Damaged(_, why) => {
+            Err(client.error(Exit::Data, Some(&keys.manifest(name)), why))
+        }
         head => Ok(head.upload() == Some(id)),
     }
 }
 
-/// The same of a stream whose manifest was deleted, and seen gone: what still shows
-/// it is old, unless it shows it each time.
+/// The same of a stream whose manifest was deleted, and seen gone: an answer that
+/// still shows it is believed to be out of date, unless all of them do.
 fn is_named_still(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) -> Result<bool> {
     for reading in 0..READINGS {
         if reading > 0 {
@@ -63,10 +68,11 @@ fn is_named_still(client: &mut Client, keys: &Keys, name: &Name, id: &UploadId) 
     Ok(true)
 }
 
-/// That a look at the manifest has told nothing.
+/// Why a look at the manifest has told nothing.
 pub const UNKNOWN: &str = "403 AccessDenied: whether it is committed cannot be told";
 
-/// The blocks, and then the indexes. 75 if the manifest begins to name them.
+/// Delete the blocks of an upload, and then the indexes. 75 if `look` finds in
+/// between that the manifest names them.
 fn remove_objects(store: &mut Store, name: &Name, id: &UploadId, look: IsNamed) -> Result<()> {
     let Store { client, keys } = store;
     let may = &mut |client: &mut Client| {
@@ -80,19 +86,19 @@ fn remove_objects(store: &mut Store, name: &Name, id: &UploadId, look: IsNamed) 
     client.delete_prefix(&keys.indexes(name, id), Kind::Index, may)
 }
 
-/// Delete a committed stream. The record goes first: whoever finds the manifest
-/// gone finds that gone, too, and commits nothing again.
+/// Delete a committed stream. The record goes first: an upload that finds the
+/// manifest gone finds its record gone, too, and does not commit again.
 pub fn remove_stream(store: &mut Store, manifest: &Manifest) -> Result<()> {
     let (name, id) = (&manifest.name, &manifest.upload);
     store.delete_record(name, id)?;
     let key = store.keys.manifest(name);
     let Store { client, keys } = &mut *store;
-    remove_head(client, &key, &mut |client| {
+    remove_manifest(client, &key, &mut |client| {
         Ok(commit::look_with(client, keys, name)?.upload() != Some(id))
     })?;
     remove_objects(store, name, id, is_named_still)?;
     let Store { client, keys } = store;
-    // A look that tells nothing is an error here.
+    // Here a look that tells nothing is an error.
     see_gone(client, &key, &mut |client| {
         Ok(!is_named_still(client, keys, name, id)?)
     })
@@ -101,13 +107,13 @@ pub fn remove_stream(store: &mut Store, manifest: &Manifest) -> Result<()> {
 /// Delete a manifest that makes no sense; its blocks are for clean to find.
 pub fn remove_damaged(store: &mut Store, name: &Name) -> Result<()> {
     let Store { client, keys } = store;
-    remove_head(client, &keys.manifest(name), &mut |client| {
+    remove_manifest(client, &keys.manifest(name), &mut |client| {
         let head = commit::look_with(client, keys, name)?;
-        Ok(!matches!(head, Head::Damaged(..)))
+        Ok(!matches!(head, ManifestState::Damaged(..)))
     })
 }
 
-/// Look whether what makes a stream one is still `gone`; 69 if it stays there.
+/// Check that a manifest that was deleted is still `gone`; 69 if it stays there.
 pub fn see_gone(
     client: &mut Client,
     key: &str,
@@ -123,10 +129,10 @@ pub fn see_gone(
 
 const STILL_THERE: &str = "the server says that it was deleted, but still shows it";
 
-/// Delete the object that makes a stream one, until it is `gone`. What is there
-/// after that is another's, so it is looked at before it is deleted again. 69 if
-/// it does not go.
-pub fn remove_head(
+/// Delete a manifest (of version 1: the info object) until it is `gone`. Afterwards
+/// another process may put one there, so it is never deleted again without a look.
+/// 69 if it stays.
+pub fn remove_manifest(
     client: &mut Client,
     key: &str,
     gone: &mut dyn FnMut(&mut Client) -> Result<bool>,
@@ -138,7 +144,7 @@ pub fn remove_head(
             return Ok(());
         }
         client.look_again(start, attempt, Some(key), STILL_THERE)?;
-        // What was shown may have been older than that.
+        // The first look may have been answered with what was there before.
         if gone(client)? {
             return Ok(());
         }
@@ -169,11 +175,11 @@ pub fn remove_strays(store: &mut Store, manifest: &Manifest) -> Result<()> {
     }
 }
 
-/// Delete these, of which none may belong to the stream.
+/// Delete these objects, after a check that none belongs to the stream.
 fn remove(store: &mut Store, manifest: &Manifest, strays: &[String]) -> Result<()> {
-    let mut named = Named::new(manifest);
+    let mut named = IndexedBlocks::new(manifest);
     for batch in strays.chunks(BATCH) {
-        // What the indexes name is what belongs to the stream while this is so.
+        // As long as the manifest is the same, the indexes say what belongs to it.
         if !stream::is_unchanged(store, manifest)? {
             let why = "the stream was replaced or deleted meanwhile";
             return Err(store.error(Exit::Changed, &manifest.name, why));
@@ -189,22 +195,22 @@ fn remove(store: &mut Store, manifest: &Manifest, strays: &[String]) -> Result<(
     Ok(())
 }
 
-/// The first objects that lie within the upload, are made as its own are, and do
-/// not belong to it.
+/// The first stray objects: within the upload, named as its own objects are, and not
+/// belonging to it.
 fn strays(store: &mut Store, manifest: &Manifest) -> Result<Vec<String>> {
     let mut strays = Vec::new();
     compare(store, manifest, |store, finding| {
         let (key, size) = match finding {
-            Finding::Extra(key) => {
+            Difference::Extra(key) => {
                 let rest = key.rsplit_once('/').map_or("", |(_, rest)| rest);
                 if strays.len() < STRAYS && parse_key(rest).is_some() {
                     strays.push(key);
                 }
                 return Ok(());
             }
-            // An index is read, which proves more than that it is listed.
-            Finding::Missing(_, None) => return Ok(()),
-            Finding::Missing(key, Some(size)) | Finding::Size(key, size) => (key, size),
+            // Indexes are read anyway, which proves that they are there.
+            Difference::Missing(_, None) => return Ok(()),
+            Difference::Missing(key, Some(size)) | Difference::Size(key, size) => (key, size),
         };
         let why = match store.client.see(&key, Kind::Block, Some(size))? {
             Presence::Whole => return Ok(()),
@@ -218,7 +224,12 @@ fn strays(store: &mut Store, manifest: &Manifest) -> Result<Vec<String>> {
 }
 
 /// Whether the manifest or an index names this very object.
-fn belongs(store: &mut Store, manifest: &Manifest, named: &mut Named, key: &str) -> Result<bool> {
+fn belongs(
+    store: &mut Store,
+    manifest: &Manifest,
+    named: &mut IndexedBlocks,
+    key: &str,
+) -> Result<bool> {
     let (name, id) = (&manifest.name, &manifest.upload);
     let (blocks, indexes) = (store.keys.blocks(name, id), store.keys.indexes(name, id));
     if let Some((number, sha256)) = key.strip_prefix(&blocks).and_then(parse_key) {
@@ -226,7 +237,7 @@ fn belongs(store: &mut Store, manifest: &Manifest, named: &mut Named, key: &str)
         return Ok(block.is_some_and(|block| block.sha256 == sha256));
     }
     let Some((number, sha256)) = key.strip_prefix(&indexes).and_then(parse_key) else {
-        // None of this upload's: nothing is known of it.
+        // Not of this upload: it must not be removed.
         return Ok(true);
     };
     let index = usize::try_from(number).ok();

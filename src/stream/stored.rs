@@ -1,10 +1,10 @@
-//! What is stored of a stream, held against what its indexes say.
+//! What is stored of a stream, compared with what its indexes say.
 //!
-//! Blocks stand in an index in the order of their keys, and both are walked side
-//! by side, a page and an index at a time, so that memory does not grow with the
-//! stream. So the listing must have that order too: one that does not is refused
-//! (69), since every key in it would seem to be foreign or missing. That something
-//! is not listed proves nothing: who concludes from it looks at the object first.
+//! An index lists blocks in the order of their keys. It is compared with the listing
+//! side by side, an index and a page at a time, so that memory does not grow with
+//! the stream. So the listing must have the same order; one that has not is refused
+//! (69), since every key in it would seem to be extra or missing. That an object is
+//! not listed proves nothing: the caller looks at the object itself.
 
 use std::ops::Range;
 
@@ -18,39 +18,41 @@ use crate::text::hex::{self, Hash};
 
 /// A difference between the store and the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// The manifest names it, and of this size if it is a block; the store does
-    /// not list it.
+pub enum Difference {
+    /// The manifest names this object (and its size, if it is a block), and the store
+    /// does not list it.
     Missing(String, Option<u64>),
-    /// The store does not list it with this size, which it must have.
+    /// The store lists this object with a size other than this one, which it must
+    /// have.
     Size(String, u64),
-    /// The store lists it, the manifest does not name it.
+    /// The store lists this object, and the manifest does not name it.
     Extra(String),
 }
 
-/// How many blocks with the same number an upload is resumed with. There may be
-/// one for each run that was broken off; more only means to send one again.
+/// How many blocks of the same number are considered when an upload is resumed.
+/// There may be one for each run that was broken off; if there are more, a block may
+/// be sent again.
 const SAME_NUMBER: usize = 64;
 
 /// A listing in the order of keys that can be looked at one object at a time.
-pub struct Walk {
+pub struct OrderedListing {
     pages: Pages,
     page: std::vec::IntoIter<Object>,
     next: Option<Object>,
 }
 
-impl Walk {
+impl OrderedListing {
     /// All objects whose keys begin with `prefix`. 69, when it comes to that, if
     /// they do not come in order.
-    pub fn new(prefix: &str) -> Walk {
-        Walk {
+    pub fn new(prefix: &str) -> OrderedListing {
+        OrderedListing {
             pages: Pages::in_order(prefix),
             page: Vec::new().into_iter(),
             next: None,
         }
     }
 
-    /// The next object, which stays.
+    /// The next object, without going on.
     pub fn peek(&mut self, client: &mut Client) -> Result<Option<&Object>> {
         while self.next.is_none() {
             self.next = self.page.next();
@@ -64,16 +66,16 @@ impl Walk {
         Ok(self.next.as_ref())
     }
 
-    /// Go on to the one after it.
+    /// Take the object that was peeked at, and go on.
     pub fn advance(&mut self) -> Option<Object> {
         self.next.take()
     }
 }
 
-/// Blocks that an earlier, broken-off upload has stored.
-pub struct Stored {
+/// The blocks that an earlier run of this upload has stored.
+pub struct StoredBlocks {
     prefix: String,
-    walk: Walk,
+    walk: OrderedListing,
 }
 
 /// Number and hash of a block's or index's key, behind its prefix.
@@ -84,17 +86,17 @@ pub fn parse_key(rest: &str) -> Option<(u64, Hash)> {
     Some((number.parse().ok().filter(|_| plain)?, sha256))
 }
 
-impl Stored {
+impl StoredBlocks {
     /// The blocks of this upload. 69 if the first ones are not listed in order.
-    pub fn open(store: &mut Store, name: &Name, upload: &UploadId) -> Result<Stored> {
+    pub fn open(store: &mut Store, name: &Name, upload: &UploadId) -> Result<StoredBlocks> {
         let prefix = store.keys.blocks(name, upload);
-        let mut walk = Walk::new(&prefix);
+        let mut walk = OrderedListing::new(&prefix);
         walk.peek(&mut store.client)?;
-        Ok(Stored { prefix, walk })
+        Ok(StoredBlocks { prefix, walk })
     }
 
-    /// Lengths and hashes of the blocks that are there under this number, or of
-    /// some of them. To be asked in order of numbers.
+    /// Lengths, in bytes, and hashes of the blocks that are stored under this number,
+    /// or of some of them. To be called in the order of numbers.
     pub fn under(&mut self, client: &mut Client, number: u64) -> Result<Vec<(u64, Hash)>> {
         let mut found = Vec::new();
         while let Some(object) = self.walk.peek(client)? {
@@ -112,18 +114,19 @@ impl Stored {
 }
 
 /// What the indexes of a stream say of its blocks, by number. One index is held
-/// in memory, so it is best asked in order.
-pub struct Named<'a> {
+/// in memory, so it is fastest in order.
+pub struct IndexedBlocks<'a> {
     manifest: &'a Manifest,
-    /// The blocks of the index that was read last, or why it cannot be read.
+    /// The numbers of the blocks of the index that was read last.
     numbers: Range<u64>,
+    /// Those blocks, or why the index cannot be read.
     blocks: Result<Vec<BlockRef>>,
 }
 
-impl Named<'_> {
+impl IndexedBlocks<'_> {
     /// Of this stream.
-    pub fn new(manifest: &Manifest) -> Named<'_> {
-        Named {
+    pub fn new(manifest: &Manifest) -> IndexedBlocks<'_> {
+        IndexedBlocks {
             manifest,
             numbers: 0..0,
             blocks: Ok(Vec::new()),
@@ -168,23 +171,23 @@ impl Named<'_> {
     }
 }
 
-/// Show every difference between the store's listing and the manifest with
-/// its indexes to `each`, in the order of keys.
+/// Call `each` for every difference between the store's listing and the manifest
+/// with its indexes, in the order of keys.
 pub fn compare(
     store: &mut Store,
     manifest: &Manifest,
-    mut each: impl FnMut(&mut Store, Finding) -> Result<()>,
+    mut each: impl FnMut(&mut Store, Difference) -> Result<()>,
 ) -> Result<()> {
     let (name, upload) = (&manifest.name, &manifest.upload);
     let prefix = store.keys.indexes(name, upload);
-    let mut walk = Walk::new(&prefix);
+    let mut walk = OrderedListing::new(&prefix);
     for (n, index) in manifest.indexes.iter().enumerate() {
         let key = store.keys.index(name, upload, n as u64, &index.sha256);
         expect(store, &mut walk, &key, None, &mut each)?;
     }
     rest(store, &mut walk, &mut each)?;
     let prefix = store.keys.blocks(name, upload);
-    let mut walk = Walk::new(&prefix);
+    let mut walk = OrderedListing::new(&prefix);
     let whole = 0..manifest.bytes();
     each_index(store, manifest, &whole, |store, blocks| {
         for block in blocks {
@@ -196,12 +199,12 @@ pub fn compare(
     rest(store, &mut walk, &mut each)
 }
 
-type Each<'a> = dyn FnMut(&mut Store, Finding) -> Result<()> + 'a;
+type Each<'a> = dyn FnMut(&mut Store, Difference) -> Result<()> + 'a;
 
-/// The listing must have this key next; what comes before it is extra.
+/// Compare the listing with the key that must come next; keys before it are extra.
 fn expect(
     store: &mut Store,
-    walk: &mut Walk,
+    walk: &mut OrderedListing,
     key: &str,
     size: Option<u64>,
     each: &mut Each,
@@ -213,21 +216,21 @@ fn expect(
         let object = object.clone();
         walk.advance();
         if object.key != key {
-            each(store, Finding::Extra(object.key))?;
+            each(store, Difference::Extra(object.key))?;
             continue;
         }
         return match size.filter(|size| *size != object.size) {
-            Some(size) => each(store, Finding::Size(object.key, size)),
+            Some(size) => each(store, Difference::Size(object.key, size)),
             None => Ok(()),
         };
     }
-    each(store, Finding::Missing(key.to_string(), size))
+    each(store, Difference::Missing(key.to_string(), size))
 }
 
-fn rest(store: &mut Store, walk: &mut Walk, each: &mut Each) -> Result<()> {
+fn rest(store: &mut Store, walk: &mut OrderedListing, each: &mut Each) -> Result<()> {
     while walk.peek(&mut store.client)?.is_some() {
         if let Some(object) = walk.advance() {
-            each(store, Finding::Extra(object.key))?;
+            each(store, Difference::Extra(object.key))?;
         }
     }
     Ok(())

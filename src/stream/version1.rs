@@ -29,7 +29,7 @@ const BODY_LIMIT: usize = 4096;
 
 /// A stream of version 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Old {
+pub struct Version1 {
     /// Its name, from its key.
     pub name: Name,
     /// When it was written, if it says so.
@@ -49,11 +49,11 @@ fn block_prefix(name: &Name) -> String {
 
 /// GetObject of a stream's info object, which is empty: its creation time. HEAD
 /// would do, but a 404 without a body does not say whose it is.
-struct Info<'a>(&'a str);
+struct GetInfo<'a>(&'a str);
 
 // Kind::Other: the user's headers for objects, such as a customer's key, are
 // not for what the Java program stored.
-impl Operation for Info<'_> {
+impl Operation for GetInfo<'_> {
     type Out = Option<Utc>;
 
     fn call(&self) -> Call<'_> {
@@ -86,9 +86,9 @@ impl Operation for Info<'_> {
     }
 }
 
-/// Whether there is a stream of this name; None where we may not know.
+/// Whether there is a stream of this name; None if that may not be read.
 pub fn exists(client: &mut Client, name: &Name) -> Result<Option<bool>> {
-    match client.run(&mut Info(&info_key(name))) {
+    match client.run(&mut GetInfo(&info_key(name))) {
         Ok(_) => Ok(Some(true)),
         Err(f) if f.no_such_key() => Ok(Some(false)),
         Err(f) if f.is_denied() => Ok(None),
@@ -97,16 +97,16 @@ pub fn exists(client: &mut Client, name: &Name) -> Result<Option<bool>> {
 }
 
 /// Look a stream up. None if there is none. 65 if a block is missing.
-pub fn open(client: &mut Client, name: &Name) -> Result<Option<Old>> {
+pub fn open(client: &mut Client, name: &Name) -> Result<Option<Version1>> {
     let key = info_key(name);
-    let created = match client.run(&mut Info(&key)) {
+    let created = match client.run(&mut GetInfo(&key)) {
         Ok(created) => created,
-        // Whoever may not look there has no such streams to care for.
+        // Where that may not be read, there are no streams of version 1 of this user's.
         Err(f) if f.no_such_key() || f.is_denied() => return Ok(None),
         Err(f) => return Err(f.error),
     };
     let blocks = blocks(client, name)?;
-    Ok(Some(Old {
+    Ok(Some(Version1 {
         name: name.clone(),
         created,
         blocks,
@@ -148,7 +148,7 @@ fn listed(client: &mut Client, prefix: &str) -> Result<Vec<(u64, u64)>> {
     Ok(numbered)
 }
 
-/// Who may not look is told what is listed.
+/// Whether an object is there. Where that may not be asked, the listing is believed.
 fn is_there(client: &mut Client, key: &str) -> Result<bool> {
     match client.see(key, Kind::Other, None) {
         Err(e) if e.exit() == Exit::Denied => Ok(false),
@@ -204,13 +204,13 @@ pub fn delete_blocks(
     client.delete_prefix(&block_prefix(name), Kind::Block, may)
 }
 
-impl Old {
+impl Version1 {
     /// Bytes of the whole stream.
     pub fn bytes(&self) -> u64 {
         self.blocks.iter().sum()
     }
 
-    /// Say what cannot be promised.
+    /// Warn that a stream of version 1 has no mark at its end.
     pub fn warn(&self, client: &Client) {
         let name = self.name.printable();
         let text = format!("{name}: written by s3pipe 1: that it is complete cannot be proved");
@@ -231,13 +231,16 @@ impl Old {
             let part = wanted.start.max(start)..wanted.end.min(start + size);
             if !part.is_empty() {
                 let key = format!("{prefix}{n}");
-                let bytes = client.find(&mut Fetch {
+                let bytes = client.find(&mut GetOldBlock {
                     key: &key,
                     size: *size as usize,
                 });
-                let bytes = bytes.map_err(|f| match f.no_such_key() {
-                    true => client.error(Exit::Changed, Some(&key), "gone while it was read"),
-                    false => f.error,
+                let bytes = bytes.map_err(|f| {
+                    if f.no_such_key() {
+                        client.error(Exit::Changed, Some(&key), "gone while it was read")
+                    } else {
+                        f.error
+                    }
                 })?;
                 let part = (part.start - start) as usize..(part.end - start) as usize;
                 each(client, &bytes[part])?;
@@ -249,12 +252,12 @@ impl Old {
 }
 
 /// GetObject of a block.
-struct Fetch<'a> {
+struct GetOldBlock<'a> {
     key: &'a str,
     size: usize,
 }
 
-impl Operation for Fetch<'_> {
+impl Operation for GetOldBlock<'_> {
     type Out = Vec<u8>;
 
     fn call(&self) -> Call<'_> {

@@ -1,7 +1,7 @@
 //! What an upload keeps of a stream's blocks, simulated: the books that its
 //! coordinator fills, without the blocks, which it never sees.
 
-use s3pipe::stream::index_writer::Ledger;
+use s3pipe::stream::index_writer::IndexWriter;
 use s3pipe::stream::manifest::{BlockRef, INDEX_BLOCKS};
 
 use crate::Outcome;
@@ -9,10 +9,10 @@ use crate::Outcome;
 /// Enters so many blocks, as four workers would that take turns at being late,
 /// and lists them.
 pub fn keep(blocks: u64) -> Outcome {
-    let mut ledger = Ledger::new(INDEX_BLOCKS);
+    let mut ledger = IndexWriter::new(INDEX_BLOCKS);
     let mut listed = 0;
     for number in 0..blocks.next_multiple_of(4) {
-        ledger.enter(BlockRef {
+        ledger.add(BlockRef {
             number: number ^ 3,
             length: 16 << 20,
             sha256: [number as u8; 32],

@@ -242,9 +242,9 @@ pub const MUTANTS: &[Mutant] = &[
     )], Suite("commit::ignored_conditions_are_made_up_for_by_a_look"), ""),
     mutant("no-condition", &[(
         "stream/commit.rs",
-        "(Head::Absent | Head::Unknown, _) => Condition::Absent,",
+        "(ManifestState::Absent | ManifestState::Unknown, _) => Condition::Absent,",
         "_ if MUTANT(no-condition) => Condition::None,
-         (Head::Absent | Head::Unknown, _) => Condition::Absent,",
+         (ManifestState::Absent | ManifestState::Unknown, _) => Condition::Absent,",
     )], Suite("policies::write_only::a_stream_committed_meanwhile_stays"), ""),
     mutant("no-if-match", &[(
         "stream/commit.rs",
@@ -377,8 +377,8 @@ pub const MUTANTS: &[Mutant] = &[
     )], Suite("upkeep::cleaning::clean_takes_the_time_before_it_looks"), ""),
     mutant("no-second-listing", &[(
         "commands/clean.rs",
-        "if !found.is_old(self.limit) {",
-        "if !MUTANT(no-second-listing) && !found.is_old(self.limit) {",
+        "if !contents.is_old(self.limit) {",
+        "if !MUTANT(no-second-listing) && !contents.is_old(self.limit) {",
     )], Suite("upkeep::cleaning::clean_looks_again_before_it_removes"), ""),
     mutant("verify-judges-another", &[(
         "commands/verify.rs",
