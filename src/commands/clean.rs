@@ -25,7 +25,7 @@ use crate::text::time::Utc;
 
 /// What is stored of one upload, as far as it was listed.
 #[derive(Clone, Copy, Debug)]
-struct Contents {
+struct UploadContents {
     /// The time of the newest object.
     newest: Option<Utc>,
     blocks: u64,
@@ -36,8 +36,8 @@ struct Contents {
     timeless: bool,
 }
 
-impl Contents {
-    const NOTHING: Contents = Contents {
+impl UploadContents {
+    const NOTHING: UploadContents = UploadContents {
         newest: None,
         blocks: 0,
         bytes: 0,
@@ -63,7 +63,7 @@ impl Contents {
     }
 }
 
-type Uploads = BTreeMap<(Name, UploadId), Contents>;
+type Uploads = BTreeMap<(Name, UploadId), UploadContents>;
 
 /// The uploads with objects below any of these prefixes, by stream and time; and the
 /// time by the service's clock when it began to list them.
@@ -81,7 +81,7 @@ fn gather(client: &mut Client, prefixes: &[(Kind, String)]) -> Result<(Uploads, 
                 let id = segments.next().and_then(UploadId::parse);
                 // Other keys were not made by s3pipe.
                 if let Some(owner) = name.zip(id) {
-                    let contents = uploads.entry(owner).or_insert(Contents::NOTHING);
+                    let contents = uploads.entry(owner).or_insert(UploadContents::NOTHING);
                     contents.add(*kind, &object);
                 }
             }
@@ -91,13 +91,13 @@ fn gather(client: &mut Client, prefixes: &[(Kind, String)]) -> Result<(Uploads, 
 }
 
 /// What is stored of one upload, each object counted once.
-fn survey(store: &mut Store, name: &Name, id: &UploadId) -> Result<Contents> {
+fn survey(store: &mut Store, name: &Name, id: &UploadId) -> Result<UploadContents> {
     let prefixes = [
         (Kind::Record, store.keys.record(name, id)),
         (Kind::Index, store.keys.indexes(name, id)),
         (Kind::Block, store.keys.blocks(name, id)),
     ];
-    let mut contents = Contents::NOTHING;
+    let mut contents = UploadContents::NOTHING;
     for (kind, prefix) in prefixes {
         let (before, mut last, mut sorted) = (contents, None, true);
         store.client.list(&prefix, |object| {
@@ -237,8 +237,8 @@ impl Cleaning<'_> {
     }
 
     /// Remove an upload that no manifest names.
-    fn remove(&mut self, name: &Name, id: &UploadId, contents: Contents) -> Result<()> {
-        let Contents { blocks, bytes, .. } = contents;
+    fn remove(&mut self, name: &Name, id: &UploadId, contents: UploadContents) -> Result<()> {
+        let UploadContents { blocks, bytes, .. } = contents;
         let line = format!("{}\t{bytes}\t{blocks}\t{}", id.as_str(), name.printable());
         if self.only_show {
             self.shown.push_str(&(line + "\n"));

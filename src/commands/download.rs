@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::cli::Options;
-use crate::commands::fetch::{Fetching, Settle};
+use crate::commands::fetch::{Fetcher, OnBlock};
 use crate::commands::session::Session;
 use crate::error::{Error, Exit, Result};
 use crate::pipe::Pipe;
@@ -87,7 +87,7 @@ fn range(options: &Options, name: &Name, size: u64) -> Result<Range<u64>> {
         })
 }
 
-/// Exit status 0 is computed: as many bytes were written as were wanted.
+/// Before exit status 0: check that as many bytes were written as were wanted.
 fn all_written(name: &Name, wanted: u64, written: u64) -> Result<()> {
     if written == wanted {
         return Ok(());
@@ -96,7 +96,8 @@ fn all_written(name: &Name, wanted: u64, written: u64) -> Result<()> {
     Err(Error::new(Exit::Internal, name.printable(), why))
 }
 
-/// A stream of version 2: what came of it, and how many bytes were written.
+/// Write a stream of version 2. Returns the outcome, and how many bytes were written
+/// in any case.
 fn current(
     store: &mut Store,
     manifest: &Manifest,
@@ -105,21 +106,21 @@ fn current(
     sink: &mut Pipe,
 ) -> (Result<()>, u64) {
     let bytes = wanted.end - wanted.start;
-    let mut fetching = match Fetching::new(store, manifest, jobs, bytes, Some(sink)) {
-        Ok(fetching) => fetching,
+    let mut fetcher = match Fetcher::new(store, manifest, jobs, bytes, Some(sink)) {
+        Ok(fetcher) => fetcher,
         Err(e) => return (Err(e), 0),
     };
-    let settle: &mut Settle = &mut |client, done| {
+    let on_block: &mut OnBlock = &mut |client, done| {
         done?;
         client.set_underway(true);
         Ok(())
     };
-    let done = fetching.read(store, wanted, settle);
-    let done = fetching.end(store, done, settle);
-    (done, fetching.written())
+    let done = fetcher.read(store, wanted, on_block);
+    let done = fetcher.end(store, done, on_block);
+    (done, fetcher.written())
 }
 
-/// The same of one of version 1.
+/// The same for a stream of version 1.
 fn legacy(
     client: &mut Client,
     old: &Version1,
@@ -139,7 +140,7 @@ fn legacy(
     (done, written)
 }
 
-/// What was written is true, but it is not the whole: say how far it goes.
+/// Add to an error how much was written, since all of that was verified.
 fn so_far(
     client: &Client,
     name: &Name,

@@ -1,10 +1,10 @@
 //! The blocks of a committed stream, one after the other: fetched, verified
 //! and, where there is somewhere to write them, written in their order.
 //!
-//! One process does so block by block; or workers fetch several at a time and
-//! take turns at writing, and this one only says whose turn it is. Not a byte
-//! is written of a block that was not verified whole, nor of one before which
-//! another failed. Memory is one block a process and one index.
+//! This process does so block by block; or workers fetch several at a time, and take
+//! turns at writing, which are given out here. Not a byte is written of a block that
+//! was not verified whole, nor of one that follows a failed one. Memory is one block
+//! a process and one index.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -22,27 +22,30 @@ use crate::workers::coordinator::{Coordinator, Jobs, failure};
 use crate::workers::message::{Order, Report};
 use crate::workers::task::Transfer;
 
-/// A stream being read.
-pub struct Fetching<'a> {
+/// Fetches the blocks of one stream.
+pub struct Fetcher<'a> {
     manifest: &'a Manifest,
+    /// Where to write them; None to verify them only.
     sink: Option<&'a mut Pipe>,
     /// Bytes written so far.
     written: u64,
-    how: How,
-    /// What workers have been given and is not settled yet, in order.
-    given: VecDeque<Given>,
-    /// It cannot go on with these.
-    broken: bool,
+    mode: Mode,
+    /// Blocks that were given to workers and are not finished, in order.
+    pending: VecDeque<Pending>,
+    /// A block failed, so that the ones after it must not be finished.
+    failed: bool,
 }
 
-enum How {
+enum Mode {
+    /// In this process, with a block of memory.
     Alone(Block),
+    /// By workers.
     Workers(Box<Coordinator>),
 }
 
-impl How {
-    fn alone(manifest: &Manifest) -> How {
-        How::Alone(Block::new(largest(manifest) as usize))
+impl Mode {
+    fn alone(manifest: &Manifest) -> Mode {
+        Mode::Alone(Block::new(largest(manifest) as usize))
     }
 }
 
@@ -51,43 +54,43 @@ fn largest(manifest: &Manifest) -> u64 {
     manifest.blocksize.min(manifest.bytes())
 }
 
-/// A block that a worker has been given.
-struct Given {
+/// A block that was given to a worker.
+struct Pending {
     block: BlockRef,
-    /// What is wanted of it.
+    /// The bytes of it that are wanted.
     part: Range<usize>,
     worker: usize,
-    state: State,
+    state: BlockState,
 }
 
-enum State {
+enum BlockState {
     Fetching,
     Verified,
     Writing,
-    /// `early`: it would have been tried again if something had been underway.
+    /// For `early`, see `workers::message`.
     Failed {
         early: bool,
         error: Error,
     },
 }
 
-/// Told of each block in order: that it was fetched (and written), or why not.
-/// The meter has counted it by then. An error ends the reading.
-pub type Settle<'s> = dyn FnMut(&mut Client, Result<()>) -> Result<()> + 's;
+/// Called for each block in order: it was fetched (and written), or why not. The
+/// meter has counted it by then. If it returns an error, the reading ends.
+pub type OnBlock<'s> = dyn FnMut(&mut Client, Result<()>) -> Result<()> + 's;
 
-impl<'a> Fetching<'a> {
-    /// Of this stream, into `sink` if there is one. `bytes` is how much of it
-    /// is wanted: that says how many workers there is work for.
+impl<'a> Fetcher<'a> {
+    /// For this stream, to be written to `sink` if there is one. `bytes` is how many
+    /// are wanted: there are no more workers than blocks.
     pub fn new(
         store: &Store,
         manifest: &'a Manifest,
         jobs: Jobs,
         bytes: u64,
         sink: Option<&'a mut Pipe>,
-    ) -> Result<Fetching<'a>> {
+    ) -> Result<Fetcher<'a>> {
         let blocks = bytes.div_ceil(manifest.blocksize.max(1));
         let most = jobs.most.min(usize::try_from(blocks).unwrap_or(usize::MAX));
-        let how = if most > 1 {
+        let mode = if most > 1 {
             let transfer = Transfer {
                 name: manifest.name.clone(),
                 upload: manifest.upload.clone(),
@@ -96,17 +99,17 @@ impl<'a> Fetching<'a> {
             };
             let stream = sink.as_ref().map(|sink| sink.share()).transpose()?;
             let jobs = Jobs { most, ..jobs };
-            How::Workers(Box::new(Coordinator::new(store, jobs, transfer, stream)))
+            Mode::Workers(Box::new(Coordinator::new(store, jobs, transfer, stream)))
         } else {
-            How::alone(manifest)
+            Mode::alone(manifest)
         };
-        Ok(Fetching {
+        Ok(Fetcher {
             manifest,
             sink,
             written: 0,
-            how,
-            given: VecDeque::new(),
-            broken: false,
+            mode,
+            pending: VecDeque::new(),
+            failed: false,
         })
     }
 
@@ -120,7 +123,7 @@ impl<'a> Fetching<'a> {
         &mut self,
         store: &mut Store,
         wanted: &Range<u64>,
-        settle: &mut Settle,
+        on_block: &mut OnBlock,
     ) -> Result<()> {
         let manifest = self.manifest;
         each_index(store, manifest, wanted, |store, blocks| {
@@ -129,28 +132,28 @@ impl<'a> Fetching<'a> {
                 let part = wanted.start.max(start)..wanted.end.min(start + block.length);
                 if !part.is_empty() {
                     let part = (part.start - start) as usize..(part.end - start) as usize;
-                    let done = self.next(store, block, part, settle);
-                    done.inspect_err(|_| self.broken = true)?;
+                    let done = self.next(store, block, part, on_block);
+                    done.inspect_err(|_| self.failed = true)?;
                 }
             }
             Ok(())
         })
     }
 
-    /// All that was wanted was read, or `so_far` is why not: end the workers,
-    /// and hand on the error.
+    /// After the last read: finish what is pending, and end the workers. `so_far` is
+    /// what reading came to; its error is returned.
     pub fn end(
         &mut self,
         store: &mut Store,
         so_far: Result<()>,
-        settle: &mut Settle,
+        on_block: &mut OnBlock,
     ) -> Result<()> {
         let settled = match so_far {
-            Err(e) if self.broken => Err(e),
-            // What comes before an index that cannot be read is good.
-            so_far => self.settle_all(store, settle).and(so_far),
+            Err(e) if self.failed => Err(e),
+            // Blocks before an index that cannot be read can be finished.
+            so_far => self.finish_all(store, on_block).and(so_far),
         };
-        let How::Workers(workers) = &mut self.how else {
+        let Mode::Workers(workers) = &mut self.mode else {
             return settled;
         };
         if let Err(e) = settled {
@@ -172,42 +175,42 @@ impl<'a> Fetching<'a> {
         store: &mut Store,
         block: BlockRef,
         part: Range<usize>,
-        settle: &mut Settle,
+        on_block: &mut OnBlock,
     ) -> Result<()> {
-        if let How::Alone(_) = self.how {
+        if let Mode::Alone(_) = self.mode {
             let bytes = part.len() as u64;
             let done = self.fetch(store, &block, part);
             store.progress().set_moving(0);
             store.progress().block_done(bytes);
-            return settle(&mut store.client, done);
+            return on_block(&mut store.client, done);
         }
         loop {
-            let How::Workers(workers) = &mut self.how else {
+            let Mode::Workers(workers) = &mut self.mode else {
                 return Ok(());
             };
             let worker = workers.idle(&store.client);
             if workers.is_empty() {
-                self.how = How::alone(self.manifest);
-                return self.next(store, block, part, settle);
+                self.mode = Mode::alone(self.manifest);
+                return self.next(store, block, part, on_block);
             }
             if let Some(worker) = worker {
                 let underway = store.client.is_underway();
                 workers.order(worker, &Order::Get { block, underway });
-                self.given.push_back(Given {
+                self.pending.push_back(Pending {
                     block,
                     part,
                     worker,
-                    state: State::Fetching,
+                    state: BlockState::Fetching,
                 });
                 return Ok(());
             }
-            self.step(store, settle)?;
+            self.step(store, on_block)?;
         }
     }
 
     /// One block, in this process.
     fn fetch(&mut self, store: &mut Store, block: &BlockRef, part: Range<usize>) -> Result<()> {
-        let How::Alone(buffer) = &mut self.how else {
+        let Mode::Alone(buffer) = &mut self.mode else {
             return Ok(());
         };
         let (name, upload) = (&self.manifest.name, &self.manifest.upload);
@@ -217,7 +220,7 @@ impl<'a> Fetching<'a> {
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
-        // Until it is written.
+        // It counts as under way until it is written.
         store.progress().set_moving(part.len() as u64);
         let bytes = &buffer.bytes()[part];
         let check = || store.progress().check();
@@ -225,64 +228,78 @@ impl<'a> Fetching<'a> {
         spilt.map_err(|broken| sink.failure(broken))
     }
 
-    fn settle_all(&mut self, store: &mut Store, settle: &mut Settle) -> Result<()> {
-        while !self.given.is_empty() {
-            self.step(store, settle)?;
+    fn finish_all(&mut self, store: &mut Store, on_block: &mut OnBlock) -> Result<()> {
+        while !self.pending.is_empty() {
+            self.step(store, on_block)?;
         }
         Ok(())
     }
 
-    /// See to the block whose turn it is; or wait for what workers report.
-    fn step(&mut self, store: &mut Store, settle: &mut Settle) -> Result<()> {
-        let How::Workers(workers) = &mut self.how else {
+    /// Go on with the first pending block; or wait for a report of a worker.
+    fn step(&mut self, store: &mut Store, on_block: &mut OnBlock) -> Result<()> {
+        let Mode::Workers(workers) = &mut self.mode else {
             return Ok(());
         };
-        let writes = self.sink.is_some();
-        if let Some(head) = self.given.front_mut() {
-            match head.state {
-                State::Verified if writes => {
-                    head.state = State::Writing;
-                    workers.order(head.worker, &Order::Write(head.part.clone()));
+        if let Some(first) = self.pending.front_mut() {
+            match first.state {
+                BlockState::Verified if self.sink.is_some() => {
+                    first.state = BlockState::Writing;
+                    workers.order(first.worker, &Order::Write(first.part.clone()));
                 }
-                // By now it is worth waiting for.
-                State::Failed { early: true, .. } if store.client.is_underway() => {
-                    let (block, underway) = (head.block, true);
-                    head.state = State::Fetching;
-                    workers.order(head.worker, &Order::Get { block, underway });
+                // Something has been underway since: it is worth another try.
+                BlockState::Failed { early: true, .. } if store.client.is_underway() => {
+                    let (block, underway) = (first.block, true);
+                    first.state = BlockState::Fetching;
+                    workers.order(first.worker, &Order::Get { block, underway });
                 }
-                State::Verified => return self.settle(store, settle),
-                State::Failed { .. } => {
-                    count(workers, &store.client, head.worker, &head.part);
-                    return self.settle(store, settle);
+                BlockState::Verified => return self.finish_first(store, on_block),
+                BlockState::Failed { .. } => {
+                    count(workers, &store.client, first.worker, &first.part);
+                    return self.finish_first(store, on_block);
                 }
-                State::Fetching | State::Writing => {}
+                BlockState::Fetching | BlockState::Writing => {}
             }
         }
-        let Some((worker, report)) = workers.next(&mut store.client)? else {
+        match workers.next(&mut store.client)? {
+            Some((worker, report)) => self.note(store, worker, report, on_block),
+            None => Ok(()),
+        }
+    }
+
+    /// Handle a worker's report.
+    fn note(
+        &mut self,
+        store: &mut Store,
+        worker: usize,
+        report: Report,
+        on_block: &mut OnBlock,
+    ) -> Result<()> {
+        let Mode::Workers(workers) = &mut self.mode else {
             return Ok(());
         };
-        let given = self.given.iter_mut();
-        let given = given
-            .filter(|g| matches!(g.state, State::Fetching | State::Writing))
-            .find(|g| g.worker == worker);
-        match (given, report) {
-            (Some(given), Report::Got) => {
-                given.state = State::Verified;
-                match writes {
-                    true => workers.set_holding(worker),
-                    false => count(workers, &store.client, worker, &given.part),
+        let busy = self.pending.iter_mut();
+        let pending = busy
+            .filter(|p| matches!(p.state, BlockState::Fetching | BlockState::Writing))
+            .find(|p| p.worker == worker);
+        match (pending, report) {
+            (Some(pending), Report::Got) => {
+                pending.state = BlockState::Verified;
+                if self.sink.is_some() {
+                    workers.set_holding(worker);
+                } else {
+                    count(workers, &store.client, worker, &pending.part);
                 }
             }
-            (Some(given), Report::Written(bytes)) => {
+            (Some(pending), Report::Written(bytes)) => {
                 self.written += bytes;
-                // Else an error follows.
-                if bytes == given.part.len() as u64 {
-                    count(workers, &store.client, worker, &given.part);
-                    return self.settle(store, settle);
+                // If it is less, a report of an error follows.
+                if bytes == pending.part.len() as u64 {
+                    count(workers, &store.client, worker, &pending.part);
+                    return self.finish_first(store, on_block);
                 }
             }
             (
-                Some(given),
+                Some(pending),
                 Report::Failed {
                     missing,
                     early,
@@ -290,7 +307,7 @@ impl<'a> Fetching<'a> {
                 },
             ) => {
                 let error = lost(store, self.manifest, missing, error);
-                given.state = State::Failed { early, error };
+                pending.state = BlockState::Failed { early, error };
                 workers.set_holding(worker);
             }
             (_, report) => return Err(failure(report, self.sink.as_deref_mut())),
@@ -298,20 +315,20 @@ impl<'a> Fetching<'a> {
         Ok(())
     }
 
-    /// The first block is done with.
-    fn settle(&mut self, store: &mut Store, settle: &mut Settle) -> Result<()> {
-        let Some(head) = self.given.pop_front() else {
+    /// The first pending block is finished: call `on_block`.
+    fn finish_first(&mut self, store: &mut Store, on_block: &mut OnBlock) -> Result<()> {
+        let Some(first) = self.pending.pop_front() else {
             return Ok(());
         };
-        let result = match head.state {
-            State::Failed { error, .. } => Err(error),
+        let result = match first.state {
+            BlockState::Failed { error, .. } => Err(error),
             _ => Ok(()),
         };
-        settle(&mut store.client, result)
+        on_block(&mut store.client, result)
     }
 }
 
-/// A worker is done with this part of its block.
+/// A worker is done with its block, of which this part was wanted.
 fn count(workers: &mut Coordinator, client: &Client, worker: usize, part: &Range<usize>) {
     workers.set_idle(worker, client);
     client.progress().block_done(part.len() as u64);

@@ -1,10 +1,9 @@
 //! The blocks of an upload: from the stream to the store, and into indexes.
 //!
-//! One process reads and stores block after block; or it has workers do so,
-//! which take turns at the stream, and only keeps the books. Memory is one
-//! block a process and the lines of one index, whatever the stream's length.
-//! Nothing here makes the stream exist; what fails leaves blocks that no
-//! manifest names.
+//! This process reads and stores block after block; or workers do, which take turns
+//! at the stream, and only the indexes are made here. Memory is one block a process
+//! and the lines of one index, whatever the stream's length. Nothing here makes the
+//! stream exist: a failure leaves blocks that no manifest names.
 
 use std::sync::Arc;
 
@@ -27,12 +26,12 @@ use crate::workers::coordinator::{Coordinator, Jobs, failure};
 use crate::workers::message::{Order, Report};
 use crate::workers::task::Transfer;
 
-/// What is to be sent, and how.
+/// Where the stream comes from, and what is made of it.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    /// Whose output is the stream; empty for stdin.
+pub struct Input {
+    /// The program whose output is the stream, with its arguments; empty for stdin.
     pub command: Vec<String>,
-    /// What encrypts it; empty for nothing.
+    /// The program that encrypts it, with its arguments; empty for none.
     pub filter: Vec<String>,
     /// The only length of a stream that is committed, in bytes, before it is
     /// encrypted.
@@ -41,54 +40,55 @@ pub struct Plan {
     pub index_blocks: u64,
 }
 
-impl Plan {
+impl Input {
     fn encryption(&self) -> Encryption {
-        match self.filter.is_empty() {
-            true => Encryption::None,
-            false => Encryption::Age,
+        if self.filter.is_empty() {
+            Encryption::None
+        } else {
+            Encryption::Age
         }
     }
 }
 
-/// An upload under way.
-pub struct Sending<'a> {
+/// Sends the blocks of one upload.
+pub struct Sender<'a> {
     store: &'a mut Store,
     record: &'a Record,
-    plan: &'a Plan,
+    input: &'a Input,
     /// What an earlier run has stored already.
     stored: Option<StoredBlocks>,
     indexes: IndexWriter,
     /// Bytes that were read of the stream.
     read: u64,
-    /// Bytes before the ciphertext, once they were seen.
+    /// The length of the age header, in bytes, once it was seen.
     header: Option<u64>,
 }
 
-impl<'a> Sending<'a> {
-    /// The upload of this record. `stored` is what there is of it already.
+impl<'a> Sender<'a> {
+    /// For the upload of this record. `stored` is what there is of it already.
     pub fn new(
         store: &'a mut Store,
         record: &'a Record,
-        plan: &'a Plan,
+        input: &'a Input,
         stored: Option<StoredBlocks>,
-    ) -> Sending<'a> {
-        Sending {
+    ) -> Sender<'a> {
+        Sender {
             store,
             record,
-            plan,
+            input,
             stored,
-            indexes: IndexWriter::new(plan.index_blocks),
+            indexes: IndexWriter::new(input.index_blocks),
             read: 0,
             header: None,
         }
     }
 
-    /// Read blocks and store them until the stream ends, as its producer
-    /// meant it to.
+    /// Read blocks and store them until the end of the stream, and check that its
+    /// producer has ended without an error.
     pub fn send(&mut self, jobs: Jobs) -> Result<()> {
-        let mut source = Pipe::source(&self.plan.command, &self.plan.filter)?;
+        let mut source = Pipe::source(&self.input.command, &self.input.filter)?;
         source.stream().widen_pipe();
-        // Who would wait for a worker to read what is there already?
+        // For a short file, starting a worker takes longer than reading it.
         let rest = source.stream().rest();
         let short = rest.is_some_and(|rest| rest < self.record.blocksize);
         if jobs.most == 1 || short {
@@ -104,7 +104,7 @@ impl<'a> Sending<'a> {
         if let Some(index) = self.indexes.last_index() {
             self.put_index(index)?;
         }
-        let stored = self.far().0;
+        let stored = self.stored().0;
         if stored == self.read {
             return Ok(());
         }
@@ -114,17 +114,17 @@ impl<'a> Sending<'a> {
     }
 
     /// Bytes and blocks that are stored.
-    pub fn far(&self) -> (u64, u64) {
+    pub fn stored(&self) -> (u64, u64) {
         self.indexes.stored()
     }
 
     /// Bytes of the stream before it was encrypted, of those that are stored.
     pub fn plain(&self) -> u64 {
-        self.plain_of(self.far().0)
+        self.plain_of(self.stored().0)
     }
 
     fn plain_of(&self, length: u64) -> u64 {
-        match self.plan.encryption() {
+        match self.input.encryption() {
             Encryption::None => length,
             Encryption::Age => self.header.map_or(0, |h| age::plaintext(h, length)),
         }
@@ -137,19 +137,19 @@ impl<'a> Sending<'a> {
             upload: self.record.upload.clone(),
             created: self.record.created,
             blocksize: self.record.blocksize,
-            encryption: self.plan.encryption(),
+            encryption: self.input.encryption(),
             indexes: self.indexes.indexes(),
             seals: Vec::new(),
         }
     }
 
-    /// In this process, one block after the other.
+    /// Read and store in this process, one block after the other.
     fn alone(&mut self, source: &mut Pipe) -> Result<()> {
         let size = self.record.blocksize;
         let mut block = Arc::new(Block::new(size as usize));
         loop {
             let (length, sha256) = self.read(source, &mut block)?;
-            if self.far().1 == 0 && length > 0 && self.plan.encryption() == Encryption::Age {
+            if self.stored().1 == 0 && length > 0 && self.input.encryption() == Encryption::Age {
                 self.header = Some(age::header_of(&block.bytes()[..length])?);
             }
             self.read += length as u64;
@@ -180,7 +180,7 @@ impl<'a> Sending<'a> {
 
     fn store(&mut self, bytes: &Arc<Block>, length: usize, sha256: Hash) -> Result<()> {
         let block = BlockRef {
-            number: self.far().1,
+            number: self.stored().1,
             length: length as u64,
             sha256,
         };
@@ -195,13 +195,13 @@ impl<'a> Sending<'a> {
         self.done(block)
     }
 
-    /// By workers that take turns.
+    /// Have workers read and store.
     fn with_workers(&mut self, source: &mut Pipe, jobs: Jobs) -> Result<()> {
         let transfer = Transfer {
             name: self.record.name.clone(),
             upload: self.record.upload.clone(),
             blocksize: self.record.blocksize,
-            encryption: self.plan.encryption(),
+            encryption: self.input.encryption(),
         };
         let mut workers = Coordinator::new(self.store, jobs, transfer, Some(source.share()?));
         if workers.idle(&self.store.client).is_none() {
@@ -221,13 +221,15 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// One worker at a time has its turn at the stream; the others store.
+    /// One worker at a time reads the stream, while the others store.
     fn take_turns(&mut self, workers: &mut Coordinator, source: &mut Pipe) -> Result<()> {
         let (mut next, mut turn, mut ended) = (0, None, false);
         while !ended || !self.indexes.has_all_before(next) {
-            let worker = match turn.is_none() && !ended && self.indexes.has_room_for(next) {
-                true => workers.idle(&self.store.client),
-                false => None,
+            let may_read = turn.is_none() && !ended && self.indexes.has_room_for(next);
+            let worker = if may_read {
+                workers.idle(&self.store.client)
+            } else {
+                None
             };
             if let Some(worker) = worker {
                 let order = Order::Read {
@@ -255,7 +257,7 @@ impl<'a> Sending<'a> {
                     workers.set_idle(worker, &self.store.client);
                     self.done(block)?;
                 }
-                // It did not know that something was stored meanwhile.
+                // It did not know that something has been stored since.
                 Some((worker, Report::Failed { early: true, .. }))
                     if self.store.client.is_underway() =>
                 {
@@ -267,9 +269,9 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    /// No byte more than the user said.
+    /// 65 if more was read than `--size` allows.
     fn check_length(&self, read: u64) -> Result<()> {
-        match self.plan.size {
+        match self.input.size {
             Some(size) if self.plain_of(read) > size => {
                 let why = "the stream is longer than --size says: not committed";
                 Err(Error::new(
@@ -282,8 +284,8 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Lengths and hashes of what is stored under this number; to be asked in
-    /// order.
+    /// Lengths, in bytes, and hashes of what is stored already under this number; to
+    /// be called in order.
     fn stored_under(&mut self, number: u64) -> Result<Vec<(u64, Hash)>> {
         match &mut self.stored {
             Some(stored) => stored.under(&mut self.store.client, number),
@@ -291,8 +293,7 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// A block is stored: into the books with it, and indexes that are full
-    /// into the store.
+    /// A block is stored: list it, and store the indexes that are full.
     fn done(&mut self, block: BlockRef) -> Result<()> {
         self.store.client.set_underway(true);
         self.store.progress().block_done(block.length);
@@ -316,7 +317,7 @@ impl<'a> Sending<'a> {
     }
 }
 
-/// The stream, for a message.
+/// How messages name the upload.
 pub fn what(client: &Client, name: &Name) -> String {
     format!("upload: {}/{}", client.bucket(), name.printable())
 }

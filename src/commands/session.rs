@@ -53,7 +53,7 @@ impl Session {
     }
 }
 
-/// What a command needs, and was not given.
+/// An option that the command needs was not given.
 fn missing(option: &str) -> Error {
     Error::new(Exit::Usage, option, "missing (see s3pipe -h)")
 }
@@ -62,7 +62,7 @@ fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Gather everything and set up the client. Nothing is sent.
+/// Gather everything that the command needs, and make the client. Nothing is sent.
 pub fn open(options: &Options) -> Result<Session> {
     let transfer = matches!(
         options.command,
@@ -78,7 +78,7 @@ pub fn open(options: &Options) -> Result<Session> {
     let headers = Headers::new(&options.headers, |text| progress.warn(text))?;
     let index_blocks = index_blocks()?;
     let profile = options.profile.clone();
-    // An option outweighs a variable, whatever the two are about.
+    // --profile, too, has precedence over the variable, though it names no key file.
     let configured = || env("S3PIPE_KEYFILE").filter(|_| profile.is_none());
     let keyfile = options.keyfile.clone().or_else(configured);
     let found = find(keyfile.as_deref(), profile.as_deref())?;
@@ -92,27 +92,12 @@ pub fn open(options: &Options) -> Result<Session> {
     let prefix = options.prefix.clone().or_else(|| found.prefix.clone());
     let prefix = prefix.unwrap_or_else(|| DEFAULT_PREFIX.into());
     check_prefix(&prefix)?;
-    let jobs = Jobs {
-        most: if transfer {
-            jobs(options, &progress)
-        } else {
-            1
-        },
-        wanted,
+    let most = if transfer {
+        jobs(options, &progress)
+    } else {
+        1
     };
-    let settings = Settings {
-        endpoint: options.endpoint.clone().or(found.endpoint),
-        addressing: options.addressing,
-        region: region(options.region.as_ref().or(found.region.as_ref()))?,
-        bucket,
-        signature: options.signature,
-        credentials: found.credentials,
-        renewable: !found.fixed,
-        headers,
-        limits: options.limits,
-        ca_file: options.ca_file.clone().or(found.ca_bundle),
-        known: Known::default(),
-    };
+    let settings = settings(options, &found, bucket, headers)?;
     let reload = Box::new(move || {
         let found = find(keyfile.as_deref(), profile.as_deref())?;
         Ok((found.credentials, found.expires))
@@ -128,14 +113,39 @@ pub fn open(options: &Options) -> Result<Session> {
         name,
         progress,
         index_blocks,
-        jobs,
+        jobs: Jobs { most, wanted },
         age,
         ring,
     })
 }
 
-/// What encrypts and seals, as far as the command has a use for it: what has
-/// none must not fail for want of a key.
+/// What the client is made of.
+fn settings(
+    options: &Options,
+    found: &Found,
+    bucket: String,
+    headers: Headers,
+) -> Result<Settings> {
+    let region = options.region.as_ref().or(found.region.as_ref());
+    let ca_file = options.ca_file.as_ref().or(found.ca_bundle.as_ref());
+    let endpoint = options.endpoint.as_ref().or(found.endpoint.as_ref());
+    Ok(Settings {
+        endpoint: endpoint.cloned(),
+        addressing: options.addressing,
+        region: checked_region(region)?,
+        bucket,
+        signature: options.signature,
+        credentials: found.credentials.clone(),
+        renewable: !found.fixed,
+        headers,
+        limits: options.limits,
+        ca_file: ca_file.cloned(),
+        known: Known::default(),
+    })
+}
+
+/// What encrypts and seals, as far as the command needs it: other commands must not
+/// fail because a key is missing.
 fn protection(options: &Options, found: &Found, progress: &Progress) -> Result<(Age, Keyring)> {
     let mut settings = options.protection.or(&found.protection);
     match options.command {
@@ -153,7 +163,7 @@ fn protection(options: &Options, found: &Found, progress: &Progress) -> Result<(
     Ok((age, Keyring::new(&settings, |text| progress.warn(text))?))
 }
 
-/// How many workers there may be: none where we could not start ourselves.
+/// How many workers there may be: none if this program's own file is not found.
 fn jobs(options: &Options, progress: &Progress) -> usize {
     match os::myself() {
         Err(e) if options.jobs > 1 => {
@@ -237,7 +247,7 @@ fn check_prefix(prefix: &str) -> Result<()> {
     Err(Error::new(Exit::Usage, "--prefix", why))
 }
 
-fn region(named: Option<&String>) -> Result<String> {
+fn checked_region(named: Option<&String>) -> Result<String> {
     let region = named.map_or(DEFAULT_REGION, String::as_str);
     if is_region(region) {
         return Ok(region.to_string());
@@ -246,7 +256,7 @@ fn region(named: Option<&String>) -> Result<String> {
     Err(Error::new(Exit::Config, "region", why))
 }
 
-/// Tests make indexes short, to have several of them.
+/// Blocks per index; tests make indexes short, to have several of them.
 fn index_blocks() -> Result<u64> {
     let Some(text) = env("S3PIPE_INDEX_BLOCKS") else {
         return Ok(INDEX_BLOCKS);

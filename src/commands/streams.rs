@@ -1,4 +1,4 @@
-//! Looking at streams and removing them: list, info, delete, and buckets.
+//! Looking at streams and removing them: list, info and delete.
 //!
 //! Output for the user is made whole in memory and written at the end, so
 //! that a failure never leaves half a listing that looks like a whole one.

@@ -1,13 +1,12 @@
-//! A stream into the store: its record, its blocks (see `sending`) and, last of
+//! A stream into the store: its record, its blocks (see `send`) and, last of
 //! all, the manifest.
 //!
 //! Nothing makes the stream exist but the commit at the very end; whatever
-//! fails before leaves blocks that no manifest names. Memory is one block and
-//! the lines of one index, whatever the stream's length. Nothing is deleted
-//! before our commit was seen.
+//! fails before leaves blocks that no manifest names. Nothing is deleted before our
+//! commit was seen.
 
 use crate::cli::Options;
-use crate::commands::send::{Plan, Sending, what};
+use crate::commands::send::{Input, Sender, what};
 use crate::commands::session::Session;
 use crate::error::{Error, Exit, Result};
 use crate::os;
@@ -23,14 +22,14 @@ use crate::stream::store::Store;
 use crate::stream::stored::StoredBlocks;
 use crate::stream::version1;
 
-/// Where no size is given.
+/// Bytes of a block, without `--blocksize`.
 const BLOCKSIZE: u64 = 16 << 20;
 
 /// Store a stream, seal it, and commit it.
 pub fn upload(session: &mut Session, options: &Options) -> Result<()> {
     let name = &session.name()?;
     let (store, ring) = (&mut session.store, &session.ring);
-    let plan = Plan {
+    let input = Input {
         command: options.argv.clone(),
         filter: session.age.encrypting(),
         size: options.size,
@@ -43,13 +42,13 @@ pub fn upload(session: &mut Session, options: &Options) -> Result<()> {
     if let Some(size) = options.size {
         store.progress().set_size(size);
     }
-    let mut sending = Sending::new(store, &record, &plan, stored);
-    let sent = sending.send(session.jobs);
-    let (far, plain) = (sending.far(), sending.plain());
-    let mut manifest = sending.manifest();
+    let mut sender = Sender::new(store, &record, &input, stored);
+    let sent = sender.send(session.jobs);
+    let (far, plain) = (sender.stored(), sender.plain());
+    let mut manifest = sender.manifest();
     let client = &store.client;
     sent.and_then(|()| check_size(options, client, name, plain))
-        .and_then(|()| check_books(client, &manifest, far))
+        .and_then(|()| check_totals(client, &manifest, far))
         .map_err(|e| abandon(store, &record, e, far, resumed))?;
     let sealed = seal(&store.client, ring, &manifest);
     manifest.seals = sealed.map_err(|e| stopped(&store.client, name, e, far))?;
@@ -66,7 +65,7 @@ pub fn upload(session: &mut Session, options: &Options) -> Result<()> {
     os::ignore_stop();
     store.progress().finish();
     store.client.be_brief();
-    let settled = settle(store, &manifest, resumed);
+    let settled = remove_resumed_strays(store, &manifest, resumed);
     if let Err(e) = &settled
         && e.exit() == Exit::Data
     {
@@ -80,8 +79,8 @@ pub fn upload(session: &mut Session, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// After the commit was seen: our record must be there still, or blocks may have
-/// been removed together with it.
+/// After the commit was seen: our record must still be there. If it is not, blocks
+/// may have been removed together with it.
 fn last_look(store: &mut Store, record: &Record) -> Result<()> {
     record::check(store, record, "run s3pipe verify").map_err(|e| match e.exit() {
         Exit::Changed => e,
@@ -95,7 +94,7 @@ fn last_look(store: &mut Store, record: &Record) -> Result<()> {
 }
 
 /// What the manifest is about to name must be all that was stored.
-fn check_books(client: &Client, manifest: &Manifest, (bytes, blocks): (u64, u64)) -> Result<()> {
+fn check_totals(client: &Client, manifest: &Manifest, (bytes, blocks): (u64, u64)) -> Result<()> {
     if (manifest.bytes(), manifest.blocks()) == (bytes, blocks) {
         return Ok(());
     }
@@ -108,7 +107,7 @@ fn check_books(client: &Client, manifest: &Manifest, (bytes, blocks): (u64, u64)
     Err(Error::new(Exit::Internal, what, why))
 }
 
-/// A new upload, or the one to go on with and what it has stored.
+/// A new upload; or, with `--resume`, the one to continue and what it has stored.
 fn begin(
     store: &mut Store,
     name: &Name,
@@ -118,8 +117,8 @@ fn begin(
     if options.resume
         && let Some(record) = record::take_over(store, name, seen.upload(), options.blocksize)?
     {
-        // Its owner may have committed it just before, or somebody another one: find
-        // out now, and not when all is sent.
+        // Its process may have committed it just now, or another one another upload:
+        // find out before everything is sent.
         let known = matches!(seen, ManifestState::Absent | ManifestState::Present(..));
         if let ManifestState::Present(now, _) = commit::look(store, name)?
             && (now.upload == record.upload || (known && seen.upload() != Some(&now.upload)))
@@ -141,7 +140,7 @@ fn look(store: &mut Store, name: &Name, force: bool) -> Result<ManifestState> {
     let why = match &head {
         ManifestState::Damaged(sight, why) if !force || sight.is_none() => {
             let e = store.error(Exit::Data, name, why);
-            // What HEAD does not show may be no object of the store's.
+            // What HEAD does not show may have been sent by something in between.
             return Err(match sight {
                 Some(_) => e.also("-f replaces it"),
                 None => e,
@@ -156,24 +155,24 @@ fn look(store: &mut Store, name: &Name, force: bool) -> Result<ManifestState> {
     Err(store.error(Exit::Exists, name, why))
 }
 
-/// Of an upload that was resumed, remove what does not belong to the stream, and
-/// say whether it is settled so. 65 if the stream is not all there: what a
-/// broken-off run has stored was only listed, and not sent again.
-fn settle(store: &mut Store, manifest: &Manifest, resumed: bool) -> Result<bool> {
+/// Of an upload that was resumed, remove what does not belong to the stream. False if
+/// the stream is another one already. 65 if a block of it is missing: what earlier
+/// runs have stored was listed, and not sent again.
+fn remove_resumed_strays(store: &mut Store, manifest: &Manifest, resumed: bool) -> Result<bool> {
     if !resumed {
         return Ok(true);
     }
     match remove_strays(store, manifest) {
         Ok(()) => Ok(true),
-        // Replaced or deleted already: it is not ours to tidy up any more.
+        // It was replaced or deleted already: whoever did so has tidied up.
         Err(e) if e.exit() == Exit::Changed => Ok(false),
         Err(e) => Err(e),
     }
 }
 
-/// After the commit, remove what is of no use any more: the stream that was
-/// replaced, and our record. As long as that is there, clean knows that something
-/// may be left, so it stays unless all is `settled`.
+/// After the commit, remove what is of no use any more: the stream that was replaced,
+/// and our record. That tells clean that something may be left to remove, so it is
+/// kept unless there is nothing (`settled`).
 fn tidy(
     store: &mut Store,
     manifest: &Manifest,
@@ -182,13 +181,14 @@ fn tidy(
 ) -> Result<()> {
     let mut result = Ok(());
     if let ManifestState::Present(old, _) = old {
-        // Whatever could not be removed before, this may be.
+        // Try this even if strays could not be removed.
         let replaced = remove_upload(store, &old.name, &old.upload);
         result = replaced.and_then(|removed| {
             let why = "it was shown once more as it was, so the stream that it named stays";
-            match removed {
-                true => Ok(()),
-                false => Err(store.error(Exit::Changed, &old.name, why)),
+            if removed {
+                Ok(())
+            } else {
+                Err(store.error(Exit::Changed, &old.name, why))
             }
         });
     }
@@ -198,13 +198,14 @@ fn tidy(
     result
 }
 
-/// Leave off. A record without a block is of no use to anybody.
+/// Give the upload up. Without a block there is nothing to resume, so the record is
+/// removed.
 fn abandon(store: &mut Store, record: &Record, e: Error, far: (u64, u64), resumed: bool) -> Error {
     let name = &record.name;
     if far.1 == 0 && !resumed {
         os::ignore_stop();
         store.client.be_brief();
-        // Unless it was taken over. The first error is the one that matters.
+        // Unless another process has taken it over. Errors here do not matter any more.
         let ours = record::check(store, record, "");
         let _ = ours.and_then(|()| store.delete_record(name, &record.upload));
     }
@@ -231,7 +232,7 @@ fn check_size(options: &Options, client: &Client, name: &Name, got: u64) -> Resu
     Err(Error::new(Exit::Data, what(client, name), why))
 }
 
-/// An error as it is, or, of a signal, a line that says how far we got.
+/// The same error; if it is a signal, with how much was stored.
 fn stopped(client: &Client, name: &Name, e: Error, (bytes, blocks): (u64, u64)) -> Error {
     let Exit::Signal(_) = e.exit() else {
         return e;

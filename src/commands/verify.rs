@@ -1,15 +1,15 @@
 //! Reading back what is stored of a stream, without giving it out.
 //!
-//! Every index and every block is fetched and hashed; what the store lists
-//! besides is named too. Each finding is a line on stderr, and any finding
-//! makes the exit status 65; an object in an archive, which cannot be read at
-//! present, is a line too, and makes it 69. Nothing is changed.
+//! Every index and every block is fetched and hashed, and objects that do not belong
+//! to the stream are looked for. Each finding is a line on stderr, and makes the
+//! exit status 65; an object in an archive, which cannot be read at present, is a
+//! line, too, and makes it 69. Nothing is changed.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::cli::Options;
-use crate::commands::fetch::{Fetching, Settle};
+use crate::commands::fetch::{Fetcher, OnBlock};
 use crate::commands::session::Session;
 use crate::error::{Exit, Result};
 use crate::s3::{Client, Kind, Presence};
@@ -34,7 +34,7 @@ pub fn verify(session: &mut Session, options: &Options) -> Result<()> {
     } else {
         read_and_listed(store, &manifest, session.jobs)?
     };
-    // It may have been replaced while we looked, and what we found mean little.
+    // If it was replaced meanwhile, the findings say nothing about it.
     if !stream::is_unchanged(store, &manifest)? {
         let why = "the stream was replaced or deleted while it was being verified";
         return Err(store.error(Exit::Changed, name, why));
@@ -49,8 +49,8 @@ pub fn verify(session: &mut Session, options: &Options) -> Result<()> {
     Err(store.error(exit, name, why))
 }
 
-/// A stream of version 1 has no hashes to hold its blocks against; that its
-/// listing has no gap was seen when it was opened.
+/// A stream of version 1 has no hashes: its blocks can only be read. That no block is
+/// missing in between was checked when it was opened.
 fn verify_old(client: &mut Client, old: &Version1, quick: bool) -> Result<()> {
     old.warn(client);
     if quick {
@@ -93,12 +93,12 @@ fn read_and_listed(store: &mut Store, manifest: &Manifest, jobs: Jobs) -> Result
     Ok(findings)
 }
 
-/// Fetch everything. What is bad, missing or archived is reported and counted;
-/// what keeps us from looking ends the run.
+/// Fetch everything. What is damaged, missing or archived is reported and counted;
+/// any other error ends the run.
 fn read(store: &mut Store, manifest: &Manifest, jobs: Jobs) -> Result<Findings> {
     let mut blocks = Findings::default();
-    let mut fetching = Fetching::new(store, manifest, jobs, manifest.bytes(), None)?;
-    let settle: &mut Settle = &mut |client, done| {
+    let mut fetcher = Fetcher::new(store, manifest, jobs, manifest.bytes(), None)?;
+    let on_block: &mut OnBlock = &mut |client, done| {
         blocks.note(client, done)?;
         client.set_underway(true);
         Ok(())
@@ -107,16 +107,16 @@ fn read(store: &mut Store, manifest: &Manifest, jobs: Jobs) -> Result<Findings> 
     let mut start = 0;
     let mut done = Ok(());
     for index in &manifest.indexes {
-        // One index at a time, since a bad one must not hide the next.
+        // One index at a time, so that a damaged one does not hide the next.
         let part = start..start + index.bytes;
         start = part.end;
-        let read = fetching.read(store, &part, settle);
+        let read = fetcher.read(store, &part, on_block);
         if let Err(e) = indexes.note(&store.client, read) {
             done = Err(e);
             break;
         }
     }
-    fetching.end(store, done, settle)?;
+    fetcher.end(store, done, on_block)?;
     store.progress().finish();
     Ok(Findings {
         bad: blocks.bad + indexes.bad,
@@ -125,8 +125,8 @@ fn read(store: &mut Store, manifest: &Manifest, jobs: Jobs) -> Result<Findings> 
 }
 
 impl Findings {
-    /// Say what is wrong with the data, or that it is archived, and count it;
-    /// hand on any other error.
+    /// Report and count an object that is damaged, missing or archived; return any
+    /// other error.
     fn note(&mut self, client: &Client, done: Result<()>) -> Result<()> {
         match done {
             Ok(()) => return Ok(()),
@@ -134,7 +134,7 @@ impl Findings {
                 client.progress().say(&e.to_string());
                 self.bad += 1;
             }
-            // A worker's errors come as text.
+            // The errors of workers come as text.
             Err(e) if e.why().starts_with("403 InvalidObjectState") => {
                 client.progress().say(&e.to_string());
                 self.archived += 1;
@@ -145,8 +145,8 @@ impl Findings {
     }
 }
 
-/// What the store lists and the manifest does not name. Missing objects were
-/// reported when they were read.
+/// Report and count what the store lists and the manifest does not name. Missing
+/// objects were reported when they were read.
 fn extra(store: &mut Store, manifest: &Manifest) -> Result<u64> {
     let mut found = 0;
     store.client.set_underway(false);
@@ -158,7 +158,7 @@ fn extra(store: &mut Store, manifest: &Manifest) -> Result<u64> {
         Ok(())
     });
     match compared {
-        // A bad index: reported already.
+        // A damaged index was reported already.
         Err(e) if e.exit() == Exit::Data => Ok(found),
         Err(e) if e.exit() == Exit::Denied => {
             let text = format!("{e} (so objects that do not belong here were not looked for)");
@@ -171,7 +171,7 @@ fn extra(store: &mut Store, manifest: &Manifest) -> Result<u64> {
 
 /// What the listings show, without reading a block.
 fn listed(store: &mut Store, manifest: &Manifest) -> Result<Findings> {
-    let mut quick = Quick {
+    let mut quick = QuickCheck {
         store,
         manifest,
         named: IndexedBlocks::new(manifest),
@@ -185,10 +185,10 @@ fn listed(store: &mut Store, manifest: &Manifest) -> Result<Findings> {
     })
 }
 
-/// The listings held against the manifest alone: every index that it names, and
-/// as many blocks as it says, each of its size, without a gap. What is not listed,
-/// or with another size, is looked at itself before it is called missing or wrong.
-struct Quick<'a> {
+/// `--quick`: compares the listings with the manifest: every index that it names, and
+/// as many blocks as it says, each of its size, without a gap. What is not listed, or
+/// with another size, is looked at itself before it is reported.
+struct QuickCheck<'a> {
     store: &'a mut Store,
     manifest: &'a Manifest,
     named: IndexedBlocks<'a>,
@@ -196,7 +196,7 @@ struct Quick<'a> {
     found: u64,
 }
 
-impl Quick<'_> {
+impl QuickCheck<'_> {
     fn note(&mut self, key: &str, what: &str) {
         report(&self.store.client, key, what);
         self.found += 1;
@@ -229,7 +229,7 @@ impl Quick<'_> {
         self.unlisted(&prefix, next..manifest.blocks())
     }
 
-    /// Blocks that the listing does not have; nor, perhaps, the store.
+    /// Look at blocks that are not listed: they may be there all the same.
     fn unlisted(&mut self, prefix: &str, numbers: Range<u64>) -> Result<()> {
         let (name, upload) = (&self.manifest.name, &self.manifest.upload);
         for number in numbers {

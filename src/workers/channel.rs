@@ -19,7 +19,7 @@ use crate::progress::limit::Limit;
 use crate::workers::message::{LineBuffer, Order, Report};
 
 /// A worker's end of the channel.
-pub struct Channel {
+pub struct WorkerChannel {
     stream: UnixStream,
     inbox: Mutex<Inbox>,
     limit: Arc<Mutex<Limit>>,
@@ -32,10 +32,10 @@ struct Inbox {
     ended: bool,
 }
 
-impl Channel {
+impl WorkerChannel {
     /// Over this socket. Rates and pauses that are ordered go to `limit`.
-    pub fn new(stream: UnixStream, limit: Arc<Mutex<Limit>>) -> Channel {
-        Channel {
+    pub fn new(stream: UnixStream, limit: Arc<Mutex<Limit>>) -> WorkerChannel {
+        WorkerChannel {
             stream,
             inbox: Mutex::default(),
             limit,
@@ -109,7 +109,7 @@ impl Channel {
     }
 }
 
-impl Relay for Channel {
+impl Relay for WorkerChannel {
     fn say(&self, text: &str) {
         self.report(&Report::Say(text.into()));
     }
@@ -153,10 +153,10 @@ mod tests {
     use crate::progress::limit::Grant;
     use crate::sign::Credentials;
 
-    fn pair() -> (UnixStream, Channel) {
+    fn pair() -> (UnixStream, WorkerChannel) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let limit = Arc::new(Mutex::new(Limit::new(None)));
-        (ours, Channel::new(theirs, limit))
+        (ours, WorkerChannel::new(theirs, limit))
     }
 
     fn send(stream: &UnixStream, order: &Order) {

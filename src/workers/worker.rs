@@ -25,14 +25,14 @@ use crate::stream::manifest::BlockRef;
 use crate::stream::name::Keys;
 use crate::stream::store::Store;
 use crate::text::hex::Hash;
-use crate::workers::channel::Channel;
+use crate::workers::channel::WorkerChannel;
 use crate::workers::message::{Order, Report};
 use crate::workers::process::{WORKER, reads_stream};
 use crate::workers::task::{Task, Transfer};
 
 /// What a worker works with.
 struct Worker {
-    channel: Arc<Channel>,
+    channel: Arc<WorkerChannel>,
     store: Store,
     transfer: Transfer,
     stream: os::Stream,
@@ -63,7 +63,7 @@ pub fn run(command: &str) -> Result<()> {
         return Err(Error::new(Exit::Usage, WORKER, why));
     };
     let limit = Arc::new(Mutex::new(Limit::new(None)));
-    let channel = Arc::new(Channel::new(channel, limit.clone()));
+    let channel = Arc::new(WorkerChannel::new(channel, limit.clone()));
     let stream = if reads { os::stdin() } else { os::stdout() };
     match Worker::new(channel.clone(), limit, stream) {
         Ok(Some(worker)) => worker.work(),
@@ -75,7 +75,7 @@ pub fn run(command: &str) -> Result<()> {
 
 /// The client that this task describes. Fresh credentials are the coordinator's
 /// to find.
-fn client(task: &Task, channel: &Arc<Channel>, limit: Arc<Mutex<Limit>>) -> Result<Client> {
+fn client(task: &Task, channel: &Arc<WorkerChannel>, limit: Arc<Mutex<Limit>>) -> Result<Client> {
     let wanted = Wanted {
         quiet: task.quiet,
         verbose: task.verbose,
@@ -100,7 +100,7 @@ fn client(task: &Task, channel: &Arc<Channel>, limit: Arc<Mutex<Limit>>) -> Resu
 impl Worker {
     /// A worker that was told its task; None if the coordinator has ended.
     fn new(
-        channel: Arc<Channel>,
+        channel: Arc<WorkerChannel>,
         limit: Arc<Mutex<Limit>>,
         stream: os::Stream,
     ) -> Result<Option<Worker>> {

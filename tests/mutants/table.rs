@@ -173,7 +173,7 @@ pub const MUTANTS: &[Mutant] = &[
         "commands/send.rs",
         "if length > 0 {",
         "let skipped = MUTANT(block-not-stored) || MUTANT(stored-uncounted);
-         if length > 0 && !(skipped && self.far().1 == 1 && length as u64 == size) {",
+         if length > 0 && !(skipped && self.stored().1 == 1 && length as u64 == size) {",
     )], Matrix("upload/service/pages-of-1"), "status 70"),
     mutant("stored-uncounted", &[(
         "commands/send.rs",
