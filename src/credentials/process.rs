@@ -22,8 +22,7 @@ use crate::sign::Credentials;
 use crate::text::time::Utc;
 use std::io::{self, ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long it may take.
@@ -45,20 +44,11 @@ pub(super) fn ask(profile: &str, command: &str) -> Result<(Credentials, Option<U
     answer.credentials("SessionToken")
 }
 
-/// A program that is ended and reaped when it is forgotten.
-struct Program {
-    child: Child,
+/// A running program, which is killed when it is dropped.
+struct Helper {
+    child: os::Child,
     /// Its output, until that has ended.
     output: Option<PipeReader>,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
 }
 
 /// Runs a program to its end; its output, which may be longer than an answer.
@@ -73,7 +63,7 @@ fn run(place: &str, words: &[String], patience: Duration) -> Result<Vec<u8>> {
     loop {
         // In this order, so that nothing is missed. Its output may stay open
         // beyond its end, in a process that it left behind.
-        let status = program.child.try_wait();
+        let status = program.child.ended();
         let status = status.map_err(|e| failed(os_reason(&e)))?;
         let read = program.read(&mut bytes);
         read.map_err(|e| failed(os_reason(&e)))?;
@@ -82,7 +72,7 @@ fn run(place: &str, words: &[String], patience: Duration) -> Result<Vec<u8>> {
         match status {
             _ if bytes.len() > LIMIT => return Ok(bytes),
             Some(status) if status.success() => return Ok(bytes),
-            Some(status) => return Err(failed(ending(status))),
+            Some(status) => return Err(failed(format!("it {}", os::ending(status)))),
             None => {}
         }
         if Instant::now() >= end {
@@ -93,8 +83,8 @@ fn run(place: &str, words: &[String], patience: Duration) -> Result<Vec<u8>> {
     }
 }
 
-/// Starts it.
-fn start(words: &[String]) -> io::Result<Program> {
+/// Starts a program with these words.
+fn start(words: &[String]) -> io::Result<Helper> {
     let Some((name, arguments)) = words.split_first() else {
         return Err(io::Error::other("it is empty"));
     };
@@ -102,13 +92,13 @@ fn start(words: &[String]) -> io::Result<Program> {
     let mut command = Command::new(name);
     command.args(arguments).stdin(Stdio::null()).stdout(writer);
     os::permit_cores(&mut command);
-    Ok(Program {
-        child: command.spawn()?,
+    Ok(Helper {
+        child: os::Child::start(&mut command)?,
         output: Some(reader),
     })
 }
 
-impl Program {
+impl Helper {
     /// Reads what is there, without waiting for more, until it is too much.
     fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut part = [0; 4096];
@@ -132,14 +122,6 @@ impl Program {
             Some(output) => drop(os::wait_for_input(&[output.as_fd()], PAUSE)),
             None => os::pause(PAUSE),
         }
-    }
-}
-
-fn ending(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("it failed with exit status {code}"),
-        (None, Some(signal)) => format!("it was killed by signal {signal}"),
-        (None, None) => "it failed".to_string(),
     }
 }
 

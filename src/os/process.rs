@@ -3,11 +3,17 @@
 use std::ffi::OsString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::unix::process::CommandExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{self, Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Exit, Result};
+use crate::os::poll::pause;
+
+/// How long between two looks whether a child has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The arguments behind the program's name. 64 if one is not UTF-8: names of
 /// streams and buckets are text.
@@ -72,17 +78,81 @@ pub fn end_with_us(program: &mut Command) {
     unsafe { program.pre_exec(tie) };
 }
 
-/// Wait until a child has ended, or a signal arrives. It is not reaped.
-pub fn wait_for_end(child: u32) {
-    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let flags = libc::WEXITED | libc::WNOWAIT;
-    // SAFETY: `info` is large enough; it is not read.
-    unsafe { libc::waitid(libc::P_PID, child as libc::id_t, info.as_mut_ptr(), flags) };
-}
-
 /// Ask a child that was not reaped yet to end.
 pub fn terminate(child: u32) {
     // SAFETY: takes and returns plain integers; the id cannot have been given
     // to another process while the child is not reaped.
     unsafe { libc::kill(child as libc::pid_t, libc::SIGTERM) };
+}
+
+/// A child process, which is killed and reaped when it is dropped.
+pub struct Child(process::Child);
+
+impl Child {
+    /// Start a program.
+    pub fn start(program: &mut Command) -> io::Result<Child> {
+        program.spawn().map(Child)
+    }
+
+    /// Our end of the pipe to its stdin, where there is one; once.
+    pub fn take_stdin(&mut self) -> Option<OwnedFd> {
+        self.0.stdin.take().map(OwnedFd::from)
+    }
+
+    /// Our end of the pipe from its stdout, where there is one; once.
+    pub fn take_stdout(&mut self) -> Option<OwnedFd> {
+        self.0.stdout.take().map(OwnedFd::from)
+    }
+
+    /// Its status, if it has ended.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.0.try_wait()
+    }
+
+    /// Its status, if it ends by itself within this time.
+    pub fn ends_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        let end = Instant::now() + time;
+        loop {
+            match self.ended() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if Instant::now() < end => pause(LOOK),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Wait until it has ended, or a signal arrives. It is not reaped.
+    pub fn wait_for_signal_or_end(&self) {
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        let flags = libc::WEXITED | libc::WNOWAIT;
+        let id = self.0.id() as libc::id_t;
+        // SAFETY: `info` is large enough; it is not read.
+        unsafe { libc::waitid(libc::P_PID, id, info.as_mut_ptr(), flags) };
+    }
+
+    /// Ask it to end (SIGTERM), unless it has.
+    pub fn terminate(&mut self) {
+        if !matches!(self.ended(), Ok(Some(_))) {
+            terminate(self.0.id());
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !matches!(self.ended(), Ok(Some(_))) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// What a program did that ended so, without success: `failed with exit status
+/// 3`, `was killed by signal 9`.
+pub fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("failed with exit status {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "failed".to_string(),
+    }
 }
