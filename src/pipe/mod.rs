@@ -19,7 +19,7 @@ use crate::os;
 use crate::pipe::copy::Broken;
 use crate::pipe::program::{End, Program};
 
-pub use crate::pipe::program::run;
+pub use crate::pipe::program::{Stopped, run};
 
 /// Our end of the stream: a standard descriptor, or a pipe to a program.
 pub struct Pipe {
@@ -131,8 +131,7 @@ impl Pipe {
     }
 
     /// Close the descriptor, and wait for the programs to end by themselves.
-    /// 74 if closing fails, 65 if a program does. `stopped` is asked after
-    /// each signal, and may end the waiting.
+    /// 74 if closing fails, 65 if a program does. `stopped` is a [`Stopped`].
     pub fn finish(self, mut stopped: impl FnMut() -> Result<()>) -> Result<()> {
         let (name, mut command) = (self.name, self.command);
         let closed = self.stream.close();

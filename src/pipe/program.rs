@@ -26,14 +26,13 @@ pub(super) enum End {
     Consumer,
 }
 
+/// Asked after each signal while a program is waited for: an error if there is a
+/// reason to stop, which ends the waiting, and the program as well.
+pub type Stopped<'a> = dyn FnMut() -> Result<()> + 'a;
+
 /// Run a program to its end, whatever that is, and return its status. 78 if it
-/// cannot be started. `stopped` is asked after each signal, and may end the
-/// waiting, and the program, with its error.
-pub fn run(
-    mut program: Command,
-    name: &str,
-    stopped: &mut dyn FnMut() -> Result<()>,
-) -> Result<ExitStatus> {
+/// cannot be started.
+pub fn run(mut program: Command, name: &str, stopped: &mut Stopped) -> Result<ExitStatus> {
     os::end_with_us(&mut program);
     Program::start(program, name.into(), Exit::Config)?.wait(stopped)
 }
@@ -87,8 +86,8 @@ impl Program {
         }
     }
 
-    /// Wait for its end. `stopped` is asked as by [`run`].
-    pub(super) fn wait(&mut self, stopped: &mut dyn FnMut() -> Result<()>) -> Result<ExitStatus> {
+    /// Wait for its end.
+    pub(super) fn wait(&mut self, stopped: &mut Stopped) -> Result<ExitStatus> {
         loop {
             let ended = self.child.ended();
             // A signal to all of us: that the program died of it is no news.

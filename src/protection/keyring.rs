@@ -13,6 +13,7 @@ use sha2::Sha256;
 
 use crate::error::{Error, Exit, Result};
 use crate::os::files;
+use crate::pipe::Stopped;
 use crate::protection::Protection;
 use crate::protection::seal::{KeyId, SEALS_LIMIT, Seal};
 use crate::protection::ssh::{self, Checked, Signers};
@@ -92,9 +93,6 @@ impl From<Error> for Unproved {
         Unproved::Failed(e)
     }
 }
-
-/// Asked after each signal: whether there is a reason to stop.
-pub type Stopped<'a> = dyn FnMut() -> Result<()> + 'a;
 
 impl Keyring {
     /// Those of the settings. `warn` is told what the user should hear of

@@ -14,8 +14,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
-use crate::pipe;
-use crate::protection::keyring::Stopped;
+use crate::pipe::{self, Stopped};
 use crate::protection::seal::{NAMESPACE, Signature};
 use crate::text::hex;
 
