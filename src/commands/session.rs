@@ -13,7 +13,7 @@ use crate::os;
 use crate::progress::{Progress, Wanted};
 use crate::protection::age::Age;
 use crate::protection::keyring::Keyring;
-use crate::s3::{Headers, Known, Settings, check_bucket, is_region};
+use crate::s3::{Client, Headers, Known, Settings, check_bucket, is_region};
 use crate::stream::manifest::INDEX_BLOCKS;
 use crate::stream::name::{Keys, Name};
 use crate::stream::store::Store;
@@ -103,7 +103,7 @@ pub fn open(options: &Options) -> Result<Session> {
         Ok((found.credentials, found.expires))
     });
     let command = options.command.word();
-    let mut client = settings.client(command, reload, progress.clone())?;
+    let mut client = Client::new(command, settings, reload, progress.clone())?;
     client.set_expiry(found.expires);
     Ok(Session {
         store: Store {

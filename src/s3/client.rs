@@ -16,7 +16,7 @@ use super::refresh::{refresh_at, retry_at};
 use super::retry::{FIRST_PATIENCE, Limits, Trial};
 use super::settings::Settings;
 use crate::error::{Error, Exit, Result};
-use crate::net::Http;
+use crate::net::{self, Http};
 use crate::os;
 use crate::progress::Progress;
 use crate::sign::Credentials;
@@ -51,20 +51,28 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn new(
+    /// A client with these settings, which begins its messages with `command`.
+    /// `reload` gets the credentials anew. Nothing is sent. 78 if a setting cannot
+    /// be used.
+    pub fn new(
         command: &str,
         settings: Settings,
-        endpoint: Endpoint,
-        http: Http,
-        reload: Option<Reload>,
+        reload: Reload,
         progress: Arc<Progress>,
-    ) -> Client {
-        Client {
+    ) -> Result<Client> {
+        let endpoint = Endpoint::new(settings.endpoint.as_deref(), settings.addressing)?;
+        let http = Http::new(net::Setup {
+            tls: endpoint.tls(),
+            ca_file: settings.ca_file.as_deref(),
+            timeout: settings.limits.timeout,
+            flow: progress.clone(),
+        })?;
+        Ok(Client {
             command: command.to_string(),
-            settings,
             endpoint,
             http,
-            reload,
+            reload: settings.renewable.then_some(reload),
+            settings,
             progress,
             damaged: None,
             blind: false,
@@ -72,7 +80,7 @@ impl Client {
             answered: false,
             underway: false,
             expiry: None,
-        }
+        })
     }
 
     /// What it is made of, with the region, the access key and what else it has

@@ -73,7 +73,7 @@ fn client(url: &str, patience: Option<Duration>) -> Client {
     };
     let progress = Arc::new(Progress::new(Wanted::default(), false));
     let reload = Box::new(|| Err(Error::new(Exit::Denied, "credentials", "none")));
-    settings.client("test", reload, progress).unwrap()
+    Client::new("test", settings, reload, progress).unwrap()
 }
 
 /// One with a connection that has been idle.

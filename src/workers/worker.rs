@@ -92,7 +92,7 @@ fn client(task: &Task, channel: &Arc<WorkerChannel>, limit: Arc<Mutex<Limit>>) -
         fresh.ok_or_else(|| Error::new(Exit::Denied, "credentials", "nobody to ask for them"))
     });
     let settings = task.settings.clone();
-    let mut client = settings.client(&task.command, reload, Arc::new(progress))?;
+    let mut client = Client::new(&task.command, settings, reload, Arc::new(progress))?;
     client.set_answered();
     Ok(client)
 }
