@@ -13,10 +13,9 @@
 #![forbid(unsafe_code)]
 
 use super::key_json::{Answer, LIMIT};
-use super::nearby::{Nearby, Origin, Reply, flow, origin};
+use super::nearby::{Nearby, Origin, Reply, origin};
 use super::{Found, Search, decode, stopped};
 use crate::error::{Error, Exit, Result};
-use crate::net::{Http, HttpRequest, Payload, Setup};
 use crate::os::{self, files};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -124,18 +123,16 @@ fn ask(
     origin: &Origin,
     token: Option<&str>,
 ) -> Result<Reply> {
-    let mut get: Box<dyn FnMut() -> std::result::Result<Reply, String>> =
-        match origin.scheme.as_str() {
-            "https" => over_tls(search, url, token)?,
-            _ => {
-                let nearby = Nearby::new(CONNECT, STALL);
-                let headers: Vec<_> = token.map(|t| ("authorization", t)).into_iter().collect();
-                Box::new(move || nearby.send("GET", url, &headers))
-            }
-        };
+    let mut nearby = if origin.scheme == "https" {
+        // The certificates that the environment names, and none of a profile.
+        Nearby::over_tls(search.get("AWS_CA_BUNDLE").as_deref(), STALL)?
+    } else {
+        Nearby::new(CONNECT, STALL)
+    };
+    let headers: Vec<_> = token.map(|t| ("authorization", t)).into_iter().collect();
     let (mut tries, mut pause) = (1, PAUSE);
     loop {
-        let (why, worth) = match get() {
+        let (why, worth) = match nearby.send("GET", url, &headers) {
             Ok(reply) if reply.status == 200 => return Ok(reply),
             Ok(reply) => {
                 let busy = reply.status == 429 || reply.status >= 500;
@@ -151,38 +148,6 @@ fn ask(
         pause *= 2;
         tries += 1;
     }
-}
-
-/// The same over HTTPS, where proxies and certificates are as for S3; the
-/// bundle is the one that the environment names.
-fn over_tls<'a>(
-    search: &Search,
-    url: &'a str,
-    token: Option<&str>,
-) -> Result<Box<dyn FnMut() -> std::result::Result<Reply, String> + 'a>> {
-    let ca_file = search.get("AWS_CA_BUNDLE");
-    let mut http = Http::new(Setup {
-        tls: true,
-        ca_file: ca_file.as_deref(),
-        timeout: STALL,
-        flow: flow(),
-    })?;
-    let mut headers = vec![("accept".to_string(), "application/json".to_string())];
-    headers.extend(token.map(|t| ("authorization".to_string(), t.to_string())));
-    Ok(Box::new(move || {
-        let outgoing = HttpRequest {
-            method: "GET",
-            url,
-            headers: &headers,
-            body: Payload::None,
-            large: false,
-            patience: None,
-        };
-        let mut answer = http.send(&outgoing).map_err(|e| e.why)?;
-        let body = answer.read_bounded(LIMIT).map_err(|e| e.to_string())?;
-        let status = answer.status;
-        Ok(Reply { status, body })
-    }))
 }
 
 #[cfg(test)]

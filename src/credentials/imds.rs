@@ -95,7 +95,7 @@ impl<'a> Service<'a> {
     }
 
     /// A session's token, then the role's name, then its key.
-    fn ask(&self) -> Result<Outcome> {
+    fn ask(&mut self) -> Result<Outcome> {
         let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", "21600")];
         let reply = match self.send("PUT", TOKEN_PATH, &ttl)? {
             Ok(reply) => reply,
@@ -160,7 +160,7 @@ impl<'a> Service<'a> {
 
     /// One request, and once more if it failed; else the reason.
     fn send(
-        &self,
+        &mut self,
         method: &str,
         path: &str,
         headers: &[(&str, &str)],

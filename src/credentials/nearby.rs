@@ -1,25 +1,23 @@
 //! Short HTTP requests to the places next door that give out access keys: a
 //! container's agent, an instance's metadata service.
 //!
-//! No proxy is asked, no redirect followed; every wait is short, so that a
-//! machine without such a place does not hang, and what is read is bounded. It
-//! must never show a URL beyond its host, since a path can be a secret. A
-//! request that got no answer fails with the reason, for a message of the
-//! caller's; retrying is the caller's business too.
+//! No proxy is asked, but over HTTPS, and no redirect followed; every wait is
+//! short, so that a machine without such a place does not hang, and what is read
+//! is bounded. A URL must never be shown beyond its host, since a path can be a
+//! secret. A request that got no answer fails with the reason, for a message of
+//! the caller's; retrying is the caller's business too.
 
 #![forbid(unsafe_code)]
 
 use super::key_json::LIMIT;
-use crate::error::os_reason;
-use crate::net::connection::Shared;
-use crate::net::dialer::{Dialer, Names};
+use crate::error::Result;
 use crate::net::socket::{Flow, SharedFlow};
+use crate::net::{Answer, Http, HttpRequest, Payload, Setup};
 use crate::os;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::sync::Arc;
-use std::time::Duration;
-use ureq::Agent;
-use ureq::http::{Request, Uri};
+use std::time::{Duration, Instant};
+use ureq::http::Uri;
 
 /// Ends a blocked call once a signal asked us to stop, and holds up nothing.
 struct Unhindered;
@@ -37,7 +35,7 @@ impl Flow for Unhindered {
 }
 
 /// What sockets that have nothing to do with the stream ask.
-pub(super) fn flow() -> SharedFlow {
+fn flow() -> SharedFlow {
     Arc::new(Unhindered)
 }
 
@@ -47,78 +45,90 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
 }
 
+/// What is said of a place that takes too long, whatever it is that does.
+const NO_ANSWER: &str = "no answer";
+
 /// A client for one such place.
-pub(super) struct Nearby(Agent);
+pub(super) struct Nearby {
+    http: Http,
+    stall: Duration,
+}
 
 impl Nearby {
-    /// With at most so long to connect, and to wait for each byte.
+    /// With at most so long to connect, and to wait for each byte; past all
+    /// proxies.
     pub(super) fn new(connect: Duration, stall: Duration) -> Nearby {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .accept("application/json")
-            .accept_encoding("identity")
-            .user_agent(concat!("s3pipe/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(connect))
-            .timeout_per_read(Some(stall))
-            .timeout_per_write(Some(stall))
-            // A head or body that comes byte by byte must end as well.
-            .timeout_recv_response(Some(stall * 3))
-            .timeout_recv_body(Some(stall * 3))
-            .build();
-        let names = Names { flow: flow() };
-        let dialer = Dialer {
-            shared: Arc::new(Shared::default()),
+        let http = Http::direct(connect, stall, flow());
+        Nearby { http, stall }
+    }
+
+    /// Over HTTPS, where proxies and certificates are as for S3. 78 if the
+    /// certificates cannot be loaded, or a proxy not be used.
+    pub(super) fn over_tls(ca_file: Option<&str>, stall: Duration) -> Result<Nearby> {
+        let http = Http::new(Setup {
+            tls: true,
+            ca_file,
+            timeout: stall,
             flow: flow(),
-            tls: None,
-        };
-        Nearby(Agent::with_parts(config, dialer, names))
+        })?;
+        Ok(Nearby { http, stall })
     }
 
     /// One request, with an empty body where the method wants one.
     pub(super) fn send(
-        &self,
+        &mut self,
         method: &str,
         url: &str,
         headers: &[(&str, &str)],
-    ) -> Result<Reply, String> {
-        let mut request = Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = match method {
-            "GET" => request.body(()).map(|request| self.0.run(request)),
-            _ => request.body(&[][..]).map(|request| self.0.run(request)),
+    ) -> std::result::Result<Reply, String> {
+        let accept = ("accept", "application/json");
+        let headers: Vec<_> = [accept]
+            .iter()
+            .chain(headers)
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
+        let request = HttpRequest {
+            method,
+            url,
+            headers: &headers,
+            body: match method {
+                "GET" => Payload::None,
+                _ => Payload::Bytes(&[]),
+            },
+            large: false,
+            patience: None,
         };
-        let answer = answer.unwrap_or_else(|e| Err(e.into()));
-        let (head, body) = answer.map_err(|e| reason(&e))?.into_parts();
-        let mut bytes = Vec::new();
-        let mut body = body.into_reader().take(LIMIT as u64 + 1);
-        let read = body.read_to_end(&mut bytes);
-        read.map_err(|e| reason(&ureq::Error::Io(e)))?;
+        let answer = self.http.send(&request).map_err(|e| {
+            if e.timed_out {
+                NO_ANSWER.to_string()
+            } else {
+                e.why
+            }
+        })?;
         Ok(Reply {
-            status: head.status.as_u16(),
-            body: bytes,
+            status: answer.status,
+            body: self.read(answer)?,
         })
     }
-}
 
-/// Why there was no answer, without any part of the request.
-fn reason(e: &ureq::Error) -> String {
-    match e {
-        ureq::Error::HostNotFound => "host not found".to_string(),
-        ureq::Error::Timeout(_) => "no answer".to_string(),
-        ureq::Error::Io(e) => {
-            let inner = e.get_ref().and_then(|e| e.downcast_ref::<ureq::Error>());
-            match inner {
-                Some(ureq::Error::Timeout(_)) => "no answer".to_string(),
-                _ if e.kind() == std::io::ErrorKind::TimedOut => "no answer".to_string(),
-                _ => os_reason(e),
+    /// The body of an answer. One that comes byte by byte must end as well.
+    fn read(&self, mut answer: Answer) -> std::result::Result<Vec<u8>, String> {
+        let end = Instant::now() + self.stall * 3;
+        let mut body = Vec::new();
+        let mut part = [0; 4096];
+        while body.len() <= LIMIT {
+            if Instant::now() >= end {
+                return Err(NO_ANSWER.to_string());
+            }
+            match answer.read(&mut part) {
+                Ok(0) => break,
+                Ok(n) => body.extend_from_slice(&part[..n]),
+                Err(e) if e.kind() == ErrorKind::TimedOut => return Err(NO_ANSWER.to_string()),
+                Err(e) => return Err(e.to_string()),
             }
         }
-        ureq::Error::Http(_) | ureq::Error::BadUri(_) => "the request cannot be made".to_string(),
-        e => e.to_string(),
+        body.truncate(LIMIT + 1);
+        Ok(body)
     }
 }
 
@@ -152,7 +162,9 @@ pub(super) struct Origin {
 mod tests {
     use super::super::testing::Place;
     use super::*;
+    use std::io::Write;
     use std::net::TcpListener;
+    use std::thread;
 
     const SHORT: Duration = Duration::from_millis(200);
     const LONG: Duration = Duration::from_secs(30);
@@ -187,7 +199,7 @@ mod tests {
     #[test]
     fn an_empty_put_and_a_get_on_one_connection() {
         let place = Place::start(vec![(200, "one"), (404, "")]);
-        let nearby = Nearby::new(LONG, LONG);
+        let mut nearby = Nearby::new(LONG, LONG);
         let reply = nearby.send("PUT", &place.url("/a?b"), &[("x-y", "z")]);
         let reply = reply.unwrap();
         assert_eq!((reply.status, &*reply.body), (200, &b"one"[..]));
@@ -205,7 +217,7 @@ mod tests {
     fn what_is_read_is_bounded_and_no_redirect_followed() {
         let long = "x".repeat(LIMIT * 3);
         let place = Place::start(vec![(200, &long), (302, "")]);
-        let nearby = Nearby::new(LONG, LONG);
+        let mut nearby = Nearby::new(LONG, LONG);
         let reply = nearby.send("GET", &place.url("/"), &[]).unwrap();
         assert_eq!(reply.body.len(), LIMIT + 1);
         let reply = nearby.send("GET", &place.url("/"), &[]).unwrap();
@@ -221,10 +233,41 @@ mod tests {
         assert_eq!(get(SHORT, &url).as_deref(), Some("no answer"));
         let why = get(LONG, "http://127.0.0.1:9/hush").unwrap();
         assert!(why.contains("refused") && !why.contains("hush"), "{why}");
-        let why = get(LONG, "http://127.0.0.1/ hush").unwrap();
-        assert_eq!(why, "the request cannot be made");
+        for url in ["http://127.0.0.1/ hush", "hush", "/hush", "http:///hush"] {
+            let why = get(LONG, url).unwrap();
+            assert_eq!(why, "the request cannot be made", "{url}");
+        }
         let headers = [("a", "hu\nsh")];
         let why = Nearby::new(LONG, LONG).send("GET", &url, &headers).err();
         assert_eq!(why.as_deref(), Some("the request cannot be made"));
+    }
+
+    /// Neither one of which a byte comes now and then, nor one that breaks off.
+    #[test]
+    fn an_answer_that_does_not_end() {
+        for (length, bytes) in [
+            ("Content-Length: 60000", usize::MAX),
+            ("Content-Length: 9", 1),
+        ]
+        .into_iter()
+        .chain([("Transfer-Encoding: chunked", 0)])
+        {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let serve = thread::spawn(move || {
+                let mut stream = listener.accept().unwrap().0;
+                write!(stream, "HTTP/1.1 200 OK\r\n{length}\r\n\r\n").unwrap();
+                let mut sent = 0;
+                while sent < bytes && stream.write_all(b"x").is_ok() {
+                    thread::sleep(SHORT / 4);
+                    sent += 1;
+                }
+                // Until it is given up.
+                let _ = stream.read_to_end(&mut Vec::new());
+            });
+            let why = Nearby::new(LONG, SHORT).send("GET", &url, &[]).err();
+            assert_eq!(why.as_deref(), Some("no answer"), "{length}");
+            serve.join().unwrap();
+        }
     }
 }

@@ -21,8 +21,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use ureq::http::{HeaderMap, Request, Response};
-use ureq::{Agent, AsSendBody, Body, ProxyProtocol, SendBody, Timeout};
+use ureq::{Agent, AsSendBody, Body, Proxy, ProxyProtocol, SendBody, Timeout};
 
 use crate::error::Result;
 use crate::net::bypass::{Counted, Loan};
@@ -65,6 +66,7 @@ pub struct Setup<'a> {
 pub struct Http {
     agent: Agent,
     shared: Arc<Shared>,
+    connect: Duration,
     timeout: Duration,
     /// Handshakes in a row of which something could not be read.
     garbled: u32,
@@ -144,6 +146,8 @@ enum Incoming {
 pub struct NoAnswer {
     /// What happened, for a message.
     pub why: String,
+    /// It took too long.
+    pub timed_out: bool,
     /// The server's certificate was refused, or what it speaks is no TLS: trying
     /// again rarely helps.
     pub untrusted: bool,
@@ -162,11 +166,31 @@ impl Http {
     /// Set up; nothing is connected yet. 78 if the certificates to trust
     /// cannot be loaded, or a proxy is named that cannot be used.
     pub fn new(setup: Setup) -> Result<Http> {
-        let shared = Arc::new(Shared::default());
         let proxy = proxy::from_environment()?;
         let secure = proxy
             .as_ref()
             .is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
+        let tls = (setup.tls || secure)
+            .then(|| trust::tls_config(setup.ca_file))
+            .transpose()?;
+        let connect = setup.timeout.min(CONNECT);
+        Ok(Http::with(proxy, tls, connect, setup.timeout, setup.flow))
+    }
+
+    /// Set up for places next door: no proxy is asked, and no TLS spoken. A
+    /// connection must be made within `connect`, and may stand still for `timeout`.
+    pub fn direct(connect: Duration, timeout: Duration, flow: SharedFlow) -> Http {
+        Http::with(None, None, connect, timeout, flow)
+    }
+
+    fn with(
+        proxy: Option<Proxy>,
+        tls: Option<Arc<ClientConfig>>,
+        connect: Duration,
+        timeout: Duration,
+        flow: SharedFlow,
+    ) -> Http {
+        let shared = Arc::new(Shared::default());
         let config = Agent::config_builder()
             .proxy(proxy)
             .http_status_as_error(false)
@@ -178,22 +202,19 @@ impl Http {
             .max_idle_connections(2)
             .max_idle_age(IDLE)
             .build();
-        let names = Names {
-            flow: setup.flow.clone(),
-        };
+        let names = Names { flow: flow.clone() };
         let dialer = Dialer {
             shared: shared.clone(),
-            flow: setup.flow,
-            tls: (setup.tls || secure)
-                .then(|| trust::tls_config(setup.ca_file))
-                .transpose()?,
+            flow,
+            tls,
         };
-        Ok(Http {
+        Http {
             agent: Agent::with_parts(config, dialer, names),
             shared,
-            timeout: setup.timeout,
+            connect,
+            timeout,
             garbled: 0,
-        })
+        }
     }
 
     /// Send a request and return the head of its answer.
@@ -242,7 +263,7 @@ impl Http {
         let storing = Duration::from_secs((out.body.bytes().len() >> 22) as u64);
         let answer = self.timeout + storing;
         Waits {
-            connect: within(self.timeout.min(CONNECT)),
+            connect: within(self.connect),
             stall: within(self.timeout),
             answer: within(answer),
             // Bytes may move all that time.
@@ -295,6 +316,8 @@ impl Http {
             }
             ureq::Error::Timeout(_) => format!("no answer within {} s", seconds(waits.answer)),
             ureq::Error::Io(e) => io_reason(e),
+            // Their own words may show the URL, of which some are secret.
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) => "the request cannot be made".into(),
             e => e.to_string(),
         };
         let fate = match e {
@@ -310,6 +333,11 @@ impl Http {
             if is_closed(e) || e.kind() == io::ErrorKind::UnexpectedEof);
         NoAnswer {
             why,
+            timed_out: match e {
+                ureq::Error::Timeout(_) => true,
+                ureq::Error::Io(e) => is_time_out(e),
+                _ => false,
+            },
             untrusted,
             stale: closed && self.shared.stale.load(Ordering::Relaxed),
         }
@@ -385,13 +413,23 @@ fn tls_reason(e: &rustls::Error, handshake: bool) -> String {
     }
 }
 
+/// Whether this is a time limit of ureq's.
+fn ureq_time_out(e: &io::Error) -> bool {
+    let inner = e.get_ref().and_then(|e| e.downcast_ref());
+    matches!(inner, Some(ureq::Error::Timeout(_)))
+}
+
+/// Whether something took too long, be it by ureq's limit or by a socket's.
+fn is_time_out(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::TimedOut || ureq_time_out(e)
+}
+
 /// The system's words, without the number that std puts behind them.
 fn io_reason(e: &io::Error) -> String {
     if let Some(cause) = tls_cause(e) {
         return tls_reason(cause, e.kind() == io::ErrorKind::Other);
     }
-    let inner = e.get_ref().and_then(|e| e.downcast_ref::<ureq::Error>());
-    if let Some(ureq::Error::Timeout(_)) = inner {
+    if ureq_time_out(e) {
         return "the connection stood still for too long".into();
     }
     match e.kind() {
@@ -432,7 +470,14 @@ impl Read for Answer {
             }
             Incoming::Lent(loan) => loan.read(buf),
         };
-        result.map_err(|e| io::Error::new(e.kind(), io_reason(&e)))
+        result.map_err(|e| {
+            let kind = if is_time_out(&e) {
+                io::ErrorKind::TimedOut
+            } else {
+                e.kind()
+            };
+            io::Error::new(kind, io_reason(&e))
+        })
     }
 }
 
