@@ -176,7 +176,7 @@ fn jobs(options: &Options, progress: &Progress) -> usize {
 }
 
 fn find(keyfile: Option<&str>, profile: Option<&str>) -> Result<Found> {
-    credentials::obtain(&credentials::Request {
+    credentials::obtain(&credentials::Lookup {
         keyfile,
         profile,
         env: &env,

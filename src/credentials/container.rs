@@ -10,22 +10,21 @@
 //! Source: the AWS SDKs and Tools Reference Guide, 'Container credential
 //! provider'.
 
-#![forbid(unsafe_code)]
+use std::net::IpAddr;
+use std::time::Duration;
 
-use super::key_json::{Answer, LIMIT};
+use super::key_json::{KeyJson, LIMIT};
 use super::nearby::{Nearby, Origin, Reply, origin};
 use super::{Found, Search, decode, stopped};
 use crate::error::{Error, Exit, Result};
 use crate::os::{self, files};
-use std::net::IpAddr;
-use std::time::Duration;
 
 const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
 const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 
-/// Where a relative URI leads: the agent of Amazon ECS.
+/// What a relative URI is relative to: the agent of Amazon ECS.
 const BASE: &str = "http://169.254.170.2";
 
 /// Besides loopback, what plain HTTP may go to: Amazon ECS and EKS.
@@ -36,7 +35,8 @@ const HOSTS: [&str; 4] = [
     "[fd00:ec2::23]",
 ];
 
-/// How often it is asked, and how long between the first two times.
+/// How often it is asked at most, and how long after the first time it is asked
+/// again; each further pause is twice as long.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -60,7 +60,7 @@ fn endpoint_at(search: &mut Search, base: &str) -> Result<Option<Found>> {
     let place = format!("container endpoint {}", origin.shown);
     let token = token(search)?;
     let reply = ask(search, &place, &url, &origin, token.as_deref())?;
-    let answer = Answer::parse(&place, &reply.body)?;
+    let answer = KeyJson::parse(&place, &reply.body)?;
     let (credentials, expires) = answer.credentials("Token")?;
     Ok(Some(Found {
         expires,
@@ -106,16 +106,16 @@ fn token(search: &Search) -> Result<Option<String>> {
         (None, None) => return Ok(None),
     };
     let sendable = |c: char| c.is_ascii_graphic() || c == ' ';
-    match token.chars().all(sendable) {
-        true => Ok(Some(token)),
-        false => Err(refuse(
-            &place,
-            "the token has a line end or another character that cannot be sent",
-        )),
+    if token.chars().all(sendable) {
+        Ok(Some(token))
+    } else {
+        let why = "the token has a line end or another character that cannot be sent";
+        Err(refuse(&place, why))
     }
 }
 
-/// Asks until there is an answer that says yes; busy agents get time.
+/// Asks until the endpoint gives a key. One that is busy, or does not answer, is
+/// asked again after a pause.
 fn ask(
     search: &Search,
     place: &str,

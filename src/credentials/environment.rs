@@ -5,8 +5,6 @@
 //!
 //! Source: the AWS CLI User Guide, 'Configuring environment variables'.
 
-#![forbid(unsafe_code)]
-
 use super::{Found, Search, assemble, half, left_to_aws, timestamp};
 use crate::error::{Error, Exit, Result};
 use crate::sign::Credentials;

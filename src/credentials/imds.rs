@@ -11,25 +11,24 @@
 //! Source: the AWS SDKs and Tools Reference Guide, 'IMDS credential provider';
 //! the Amazon EC2 User Guide, 'Retrieve instance metadata'.
 
-#![forbid(unsafe_code)]
+use std::time::Duration;
 
-use super::key_json::Answer;
+use super::key_json::KeyJson;
 use super::nearby::{Nearby, Origin, Reply, origin};
 use super::{Found, Search, profile, stopped};
 use crate::error::{Error, Exit, Result};
-use std::time::Duration;
 
 const IPV4: &str = "http://169.254.169.254";
 const IPV6: &str = "http://[fd00:ec2::254]";
 
-/// To connect, and to wait for a byte.
+/// How long it may take to connect, and then to send each byte.
 const LIMIT: Duration = Duration::from_secs(1);
 const TRIES: u32 = 2;
 
 const TOKEN_PATH: &str = "/latest/api/token";
 const ROLES_PATH: &str = "/latest/meta-data/iam/security-credentials/";
 
-/// Either of these is an answer.
+/// What came of asking the service.
 enum Outcome {
     Found(Box<Found>),
     /// Nothing here, for this reason.
@@ -77,7 +76,7 @@ fn base(search: &Search) -> Result<(String, Origin)> {
     Ok((url.trim_end_matches('/').to_string(), origin))
 }
 
-/// The service, and what it is called.
+/// The service, with its URL and what messages call it.
 struct Service<'a> {
     nearby: Nearby,
     base: &'a str,
@@ -94,7 +93,7 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// A session's token, then the role's name, then its key.
+    /// Asks for a session's token, then for the role's name, then for its key.
     fn ask(&mut self) -> Result<Outcome> {
         let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", "21600")];
         let reply = match self.send("PUT", TOKEN_PATH, &ttl)? {
@@ -131,7 +130,7 @@ impl<'a> Service<'a> {
             let why = format!("it answered {} for role {role}", reply.status);
             return Err(self.refuse(Exit::Denied, &why));
         }
-        let answer = Answer::parse(self.place, &reply.body)?;
+        let answer = KeyJson::parse(self.place, &reply.body)?;
         let code = answer.text("Code")?;
         match code.as_deref() {
             Some("Success") | None => {}
@@ -158,7 +157,8 @@ impl<'a> Service<'a> {
         Error::new(exit, self.place, why)
     }
 
-    /// One request, and once more if it failed; else the reason.
+    /// Sends a request, and once more if it failed. The inner error is the reason
+    /// why there was no answer.
     fn send(
         &mut self,
         method: &str,

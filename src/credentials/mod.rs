@@ -17,8 +17,6 @@
 //! with 77 where there are no (whole) credentials and with 78 where a file or
 //! value cannot be used.
 
-#![forbid(unsafe_code)]
-
 mod aws_settings;
 mod container;
 mod environment;
@@ -31,19 +29,21 @@ mod process;
 mod profile;
 mod shell_words;
 
+use std::cell::OnceCell;
+
+use profile::Files;
+
 use crate::error::{Error, Exit, Result};
 use crate::os;
 use crate::protection::Protection;
 use crate::sign::Credentials;
 use crate::text::time::Utc;
-use profile::Files;
-use std::cell::OnceCell;
 
 /// The key file of the whole machine, read where a user has none.
 const SYSTEM_KEYFILE: &str = "/usr/local/etc/s3pipe.properties";
 
-/// What the user said about credentials.
-pub struct Request<'a> {
+/// Where credentials are to be looked for, as far as the user said so.
+pub struct Lookup<'a> {
     /// The file named by `--keyfile` or `S3PIPE_KEYFILE`.
     pub keyfile: Option<&'a str>,
     /// The profile named by `--profile`.
@@ -78,12 +78,13 @@ pub struct Found {
     pub prefix: Option<String>,
     /// What is to be encrypted and sealed, from a key file.
     pub protection: Protection,
-    /// They were found where AWS's tools look.
+    /// The key was found where AWS's tools look, so that a profile's settings go
+    /// with it.
     aws: bool,
     /// Asking again cannot give other credentials: they came from the
     /// environment or through a pipe.
     pub fixed: bool,
-    /// Something the user should hear: a key file that others can read.
+    /// A warning for the user: others can read the key file.
     pub warning: Option<String>,
 }
 
@@ -115,8 +116,8 @@ impl Found {
 /// 77 if there are none, or half of them in the environment; 78 if a file or
 /// profile that was named is not there, or one that is there cannot be used,
 /// which a profile with a `credential_process` cannot.
-pub fn find(request: &Request) -> Result<Found> {
-    find_in(request, SYSTEM_KEYFILE, false)
+pub fn find(lookup: &Lookup) -> Result<Found> {
+    find_in(lookup, SYSTEM_KEYFILE, false)
 }
 
 /// As [`find`], and runs the `credential_process` of a profile, and where
@@ -126,8 +127,8 @@ pub fn find(request: &Request) -> Result<Found> {
 /// # Errors
 /// Those of [`find`], and 77 if whoever was asked gave no key; 128 and more
 /// if a signal came.
-pub fn obtain(request: &Request) -> Result<Found> {
-    find_in(request, SYSTEM_KEYFILE, true)
+pub fn obtain(lookup: &Lookup) -> Result<Found> {
+    find_in(lookup, SYSTEM_KEYFILE, true)
 }
 
 /// A place to look: none if it has nothing, which it then notes in `looked`.
@@ -139,7 +140,8 @@ struct Search<'a> {
     system_keyfile: &'a str,
     /// Whether programs and services are asked.
     asks: bool,
-    /// AWS's files, once they were read: one can be a pipe.
+    /// AWS's files, once they were read. They cannot be read twice: one of them
+    /// may be a pipe.
     files: OnceCell<Files>,
     /// The places that had nothing, for the message if none has.
     looked: Vec<String>,
@@ -160,6 +162,7 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// An environment variable; set but empty is as unset.
     fn get(&self, name: &str) -> Option<String> {
         (self.env)(name).filter(|value| !value.is_empty())
     }
@@ -170,6 +173,7 @@ impl<'a> Search<'a> {
         Some(format!("{}/{name}", home.trim_end_matches('/')))
     }
 
+    /// AWS's files, which are read when they are first asked for.
     fn files(&self) -> Result<&Files> {
         match self.files.get() {
             Some(files) => Ok(files),
@@ -181,18 +185,18 @@ impl<'a> Search<'a> {
     }
 }
 
-fn find_in(request: &Request, system_keyfile: &str, asks: bool) -> Result<Found> {
-    let mut search = Search::new(request.env, system_keyfile, asks);
-    let mut found = match (request.keyfile, request.profile) {
+fn find_in(lookup: &Lookup, system_keyfile: &str, asks: bool) -> Result<Found> {
+    let mut search = Search::new(lookup.env, system_keyfile, asks);
+    let mut found = match (lookup.keyfile, lookup.profile) {
         (Some(path), _) => keyfile::named(path)?,
         (None, Some(name)) => profile::named(&search, name)?,
         (None, None) => first(&mut search)?,
     };
-    aws_settings::add(&search, request.profile, &mut found)?;
+    aws_settings::add(&search, lookup.profile, &mut found)?;
     Ok(found)
 }
 
-/// What the first provider has that has any.
+/// The key of the first provider that has one.
 fn first(search: &mut Search) -> Result<Found> {
     let silent: [Provider; 4] = [
         environment::pair,
@@ -200,9 +204,10 @@ fn first(search: &mut Search) -> Result<Found> {
         profile::shared,
         environment::web_identity,
     ];
-    let asked: &[Provider] = match search.asks {
-        true => &[container::endpoint, imds::service],
-        false => &[],
+    let asked: &[Provider] = if search.asks {
+        &[container::endpoint, imds::service]
+    } else {
+        &[]
     };
     for provider in silent.iter().chain(asked) {
         if let Some(found) = provider(search)? {
@@ -215,9 +220,12 @@ fn first(search: &mut Search) -> Result<Found> {
 
 /// What to do where only AWS's own tools can get the key.
 fn left_to_aws(profile: Option<&str>) -> String {
-    let profile = profile.map_or(String::new(), |name| match name.contains(' ') {
-        true => format!(" --profile '{name}'"),
-        false => format!(" --profile {name}"),
+    let profile = profile.map_or(String::new(), |name| {
+        if name.contains(' ') {
+            format!(" --profile '{name}'")
+        } else {
+            format!(" --profile {name}")
+        }
     });
     format!(
         "s3pipe leaves this to AWS's own tools: use another profile, with \
@@ -225,11 +233,12 @@ fn left_to_aws(profile: Option<&str>) -> String {
     )
 }
 
+/// An error for a pair of settings of which only one is there.
 fn half(exit: Exit, place: &str, there: &str, missing: &str) -> Error {
     Error::new(exit, place, format!("{there} is set, {missing} is not"))
 }
 
-/// A time as all providers write it.
+/// Reads a time, which all providers write in the same way.
 fn timestamp(place: &str, name: &str, text: &str) -> Result<Utc> {
     let refuse = || Error::new(Exit::Config, place, format!("{name} is no time (RFC 3339)"));
     Utc::parse_rfc3339(text).ok_or_else(refuse)
@@ -299,8 +308,8 @@ fn malformed(path: &str, line: usize, why: impl std::fmt::Display) -> Error {
     Error::new(Exit::Config, format!("{path}:{line}"), why)
 }
 
-/// What a file says, as text: UTF-8, else ISO 8859-1, which Java took them for. CR and
-/// CRLF end a line as LF does, so only LF is left.
+/// What a file says, as text: UTF-8, else ISO 8859-1, which Java took key files
+/// for. CR and CRLF end a line as LF does, so only LF is left.
 fn decode(bytes: &[u8]) -> String {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = match std::str::from_utf8(bytes) {

@@ -7,17 +7,17 @@
 //! secret. A request that got no answer fails with the reason, for a message of
 //! the caller's; retrying is the caller's business too.
 
-#![forbid(unsafe_code)]
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::http::Uri;
 
 use super::key_json::LIMIT;
 use crate::error::Result;
 use crate::net::socket::{Flow, SharedFlow};
 use crate::net::{Answer, Http, HttpRequest, Payload, Setup};
 use crate::os;
-use std::io::{ErrorKind, Read};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use ureq::http::Uri;
 
 /// Ends a blocked call once a signal asked us to stop, and holds up nothing.
 struct Unhindered;
@@ -34,7 +34,7 @@ impl Flow for Unhindered {
     fn moved(&self, _: usize) {}
 }
 
-/// What sockets that have nothing to do with the stream ask.
+/// The flow of connections that have nothing to do with the stream.
 fn flow() -> SharedFlow {
     Arc::new(Unhindered)
 }
@@ -55,14 +55,14 @@ pub(super) struct Nearby {
 }
 
 impl Nearby {
-    /// With at most so long to connect, and to wait for each byte; past all
-    /// proxies.
+    /// One for plain HTTP, past all proxies. It takes at most `connect` to connect,
+    /// and `stall` to wait for each byte.
     pub(super) fn new(connect: Duration, stall: Duration) -> Nearby {
         let http = Http::direct(connect, stall, flow());
         Nearby { http, stall }
     }
 
-    /// Over HTTPS, where proxies and certificates are as for S3. 78 if the
+    /// One for HTTPS, where proxies and certificates are as for S3. 78 if the
     /// certificates cannot be loaded, or a proxy not be used.
     pub(super) fn over_tls(ca_file: Option<&str>, stall: Duration) -> Result<Nearby> {
         let http = Http::new(Setup {
@@ -74,7 +74,8 @@ impl Nearby {
         Ok(Nearby { http, stall })
     }
 
-    /// One request, with an empty body where the method wants one.
+    /// Sends one request, with an empty body unless it is a GET. The error is the
+    /// reason why there was no answer.
     pub(super) fn send(
         &mut self,
         method: &str,
@@ -111,7 +112,7 @@ impl Nearby {
         })
     }
 
-    /// The body of an answer. One that comes byte by byte must end as well.
+    /// Reads the body of an answer. One that comes byte by byte must end as well.
     fn read(&self, mut answer: Answer) -> std::result::Result<Vec<u8>, String> {
         let end = Instant::now() + self.stall * 3;
         let mut body = Vec::new();
@@ -148,7 +149,7 @@ pub(super) fn origin(url: &str) -> Option<Origin> {
     })
 }
 
-/// What [`origin`] finds.
+/// What may be shown of a URL, and what decides whether it may be asked.
 pub(super) struct Origin {
     /// `http` or `https`.
     pub(super) scheme: String,
@@ -159,115 +160,5 @@ pub(super) struct Origin {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::Place;
-    use super::*;
-    use std::io::Write;
-    use std::net::TcpListener;
-    use std::thread;
-
-    const SHORT: Duration = Duration::from_millis(200);
-    const LONG: Duration = Duration::from_secs(30);
-
-    #[test]
-    fn origins() {
-        for (url, host, shown) in [
-            ("http://127.0.0.1:1/a?b", "127.0.0.1", "http://127.0.0.1:1"),
-            ("http://LocalHost", "localhost", "http://LocalHost"),
-            ("https://[::1]:2/", "[::1]", "https://[::1]:2"),
-            ("HTTP://a/hush", "a", "http://a"),
-        ] {
-            let origin = origin(url).unwrap();
-            assert_eq!((&*origin.host, &*origin.shown), (host, shown), "{url}");
-        }
-        for url in [
-            "",
-            "/a",
-            "a",
-            "ftp://a/",
-            "http://",
-            "http://u@a/",
-            "http://127.0.0.1@evil/",
-            "http://u:p@a/",
-            "http://a b/",
-            "file:///etc/passwd",
-        ] {
-            assert!(origin(url).is_none(), "{url}");
-        }
-    }
-
-    #[test]
-    fn an_empty_put_and_a_get_on_one_connection() {
-        let place = Place::start(vec![(200, "one"), (404, "")]);
-        let mut nearby = Nearby::new(LONG, LONG);
-        let reply = nearby.send("PUT", &place.url("/a?b"), &[("x-y", "z")]);
-        let reply = reply.unwrap();
-        assert_eq!((reply.status, &*reply.body), (200, &b"one"[..]));
-        let reply = nearby.send("GET", &place.url("/c"), &[]).unwrap();
-        assert_eq!((reply.status, &*reply.body), (404, &b""[..]));
-        let seen = place.seen();
-        assert!(seen[0].starts_with("PUT /a?b HTTP/1.1\r\n"), "{seen:?}");
-        assert!(seen[0].contains("\r\nx-y: z\r\n"), "{seen:?}");
-        assert!(seen[0].contains("\r\ncontent-length: 0\r\n"), "{seen:?}");
-        assert!(seen[1].starts_with("GET /c HTTP/1.1\r\n"), "{seen:?}");
-        assert!(!seen[1].contains("content-length"), "{seen:?}");
-    }
-
-    #[test]
-    fn what_is_read_is_bounded_and_no_redirect_followed() {
-        let long = "x".repeat(LIMIT * 3);
-        let place = Place::start(vec![(200, &long), (302, "")]);
-        let mut nearby = Nearby::new(LONG, LONG);
-        let reply = nearby.send("GET", &place.url("/"), &[]).unwrap();
-        assert_eq!(reply.body.len(), LIMIT + 1);
-        let reply = nearby.send("GET", &place.url("/"), &[]).unwrap();
-        assert_eq!((reply.status, place.seen().len()), (302, 2));
-    }
-
-    #[test]
-    fn no_answer() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hush", listener.local_addr().unwrap());
-        let get = |limit, url: &str| Nearby::new(LONG, limit).send("GET", url, &[]).err();
-        // It takes the connection, and never answers.
-        assert_eq!(get(SHORT, &url).as_deref(), Some("no answer"));
-        let why = get(LONG, "http://127.0.0.1:9/hush").unwrap();
-        assert!(why.contains("refused") && !why.contains("hush"), "{why}");
-        for url in ["http://127.0.0.1/ hush", "hush", "/hush", "http:///hush"] {
-            let why = get(LONG, url).unwrap();
-            assert_eq!(why, "the request cannot be made", "{url}");
-        }
-        let headers = [("a", "hu\nsh")];
-        let why = Nearby::new(LONG, LONG).send("GET", &url, &headers).err();
-        assert_eq!(why.as_deref(), Some("the request cannot be made"));
-    }
-
-    /// Neither one of which a byte comes now and then, nor one that breaks off.
-    #[test]
-    fn an_answer_that_does_not_end() {
-        for (length, bytes) in [
-            ("Content-Length: 60000", usize::MAX),
-            ("Content-Length: 9", 1),
-        ]
-        .into_iter()
-        .chain([("Transfer-Encoding: chunked", 0)])
-        {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let url = format!("http://{}/", listener.local_addr().unwrap());
-            let serve = thread::spawn(move || {
-                let mut stream = listener.accept().unwrap().0;
-                write!(stream, "HTTP/1.1 200 OK\r\n{length}\r\n\r\n").unwrap();
-                let mut sent = 0;
-                while sent < bytes && stream.write_all(b"x").is_ok() {
-                    thread::sleep(SHORT / 4);
-                    sent += 1;
-                }
-                // Until it is given up.
-                let _ = stream.read_to_end(&mut Vec::new());
-            });
-            let why = Nearby::new(LONG, SHORT).send("GET", &url, &[]).err();
-            assert_eq!(why.as_deref(), Some("no answer"), "{length}");
-            serve.join().unwrap();
-        }
-    }
-}
+#[path = "nearby_tests.rs"]
+mod tests;

@@ -6,24 +6,23 @@
 //! so that it can complain or ask. It has a minute (somebody may have to
 //! touch a key), is killed if it takes longer or we are told to stop, and is
 //! reaped in any case; its own children are its own affair. Its words may hold
-//! secrets and are never shown; nor is what it printed. It fails with 78 where the command or its answer cannot
-//! be used, and with 77 where it gave none.
+//! secrets and are never shown; nor is what it printed. It fails with 78 where
+//! the command or its answer cannot be used, and with 77 where it gave none.
 //!
 //! Source: the AWS SDKs and Tools Reference Guide, 'Process credential
 //! provider'.
 
-#![forbid(unsafe_code)]
+use std::io::{self, ErrorKind, PipeReader, Read};
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use super::key_json::{Answer, LIMIT};
+use super::key_json::{KeyJson, LIMIT};
 use super::{shell_words, stopped};
 use crate::error::{Error, Exit, Result, os_reason};
 use crate::os;
 use crate::sign::Credentials;
 use crate::text::time::Utc;
-use std::io::{self, ErrorKind, PipeReader, Read};
-use std::os::fd::AsFd;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,13 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long between two looks at a program that is silent.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What the program that a profile names says.
+/// The key that a program prints, which this profile names, and when the key
+/// expires.
 pub(super) fn ask(profile: &str, command: &str) -> Result<(Credentials, Option<Utc>)> {
     let place = format!("profile {profile}: credential_process");
     let refuse = |why| Error::new(Exit::Config, &place, why);
     let words = shell_words::split(command).ok_or_else(|| refuse("a quote in it is not closed"))?;
     let output = run(&place, &words, PATIENCE)?;
-    let answer = Answer::parse(&place, &output)?;
+    let answer = KeyJson::parse(&place, &output)?;
     if !answer.is_one("Version") {
         return Err(refuse("its answer is not of version 1"));
     }
@@ -51,7 +51,8 @@ struct Helper {
     output: Option<PipeReader>,
 }
 
-/// Runs a program to its end; its output, which may be longer than an answer.
+/// Runs a program to its end, and returns its output, which is cut off where it is
+/// longer than any answer.
 fn run(place: &str, words: &[String], patience: Duration) -> Result<Vec<u8>> {
     let failed = |why: String| Error::new(Exit::Denied, place, why);
     let mut program = start(words).map_err(|e| {
@@ -116,7 +117,8 @@ impl Helper {
         Ok(())
     }
 
-    /// Until it says something, a signal comes, or it is time to look.
+    /// Waits until it says something, a signal comes, or it is time to see whether
+    /// it has ended.
     fn wait(&self) {
         match &self.output {
             Some(output) => drop(os::wait_for_input(&[output.as_fd()], PAUSE)),

@@ -1,8 +1,9 @@
 //! Programs that print keys, or do not.
 
+use std::fs;
+
 use super::super::testing::Dir;
 use super::*;
-use std::fs;
 
 fn words(script: &str) -> Vec<String> {
     ["sh", "-c", script].map(String::from).to_vec()

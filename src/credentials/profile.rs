@@ -10,15 +10,14 @@
 //! Source: the AWS SDKs and Tools Reference Guide, 'Shared config and
 //! credentials files' and 'Service-specific endpoints'.
 
-#![forbid(unsafe_code)]
+use std::fs;
+use std::io::ErrorKind;
 
 use super::ini::{self, Section};
 use super::{BLANKS, Entry, Found, Search, assemble, decode, half, left_to_aws, process};
 use crate::error::{Error, Exit, Result};
 use crate::os::files::{self, Contents};
 use crate::sign::Credentials;
-use std::fs;
-use std::io::ErrorKind;
 
 const LIMIT: u64 = 1024 * 1024;
 const ID: &str = "aws_access_key_id";
@@ -74,7 +73,7 @@ pub(super) fn current<'a>(search: &'a Search, named: Option<&str>) -> Result<Opt
     }
 }
 
-/// A setting of that profile.
+/// A setting of the profile whose settings count.
 pub(super) fn setting(search: &Search, key: &str) -> Result<Option<String>> {
     current(search, None)?.map_or(Ok(None), |profile| profile.text(key))
 }
@@ -251,7 +250,7 @@ impl Profile<'_> {
         parts.find(|part| part.get(key).is_some())
     }
 
-    /// A setting.
+    /// A setting, of whichever part has it.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>> {
         self.part(key).map_or(Ok(None), |part| part.text(key))
     }
@@ -301,7 +300,7 @@ impl Profile<'_> {
         }))
     }
 
-    /// What the program says. Its words may stand on several lines.
+    /// The key that the program prints. Its words may stand on several lines.
     fn asked(&self, search: &Search, part: &Part, entry: &Entry) -> Result<Found> {
         let (name, path) = (&self.name, &part.file.path);
         if !search.asks {

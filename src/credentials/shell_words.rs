@@ -7,8 +7,6 @@
 //! Source: botocore splits `credential_process` by Python's `shlex.split`,
 //! whose POSIX mode this follows.
 
-#![forbid(unsafe_code)]
-
 use std::str::Chars;
 
 /// The words of a command; none if a quote is not closed or a backslash has

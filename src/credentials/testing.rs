@@ -2,7 +2,6 @@
 //! a stand-in for the places that are asked over HTTP. Compiled for tests
 //! only.
 
-use super::*;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -11,6 +10,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use super::*;
 
 /// A directory of its own for a test, gone when dropped.
 pub(super) struct Dir(PathBuf);
@@ -44,7 +45,7 @@ impl Dir {
         profile: Option<&str>,
         env: &[(&str, &str)],
     ) -> Result<Found> {
-        self.request(keyfile, profile, env, false)
+        self.look(keyfile, profile, env, false)
     }
 
     /// The same, asking programs and services too; an instance's only where
@@ -57,13 +58,14 @@ impl Dir {
     ) -> Result<Found> {
         let disabled = [("AWS_EC2_METADATA_DISABLED", "true")];
         let known = |(name, _): &(&str, &str)| name.starts_with("AWS_EC2_METADATA_SERVICE");
-        match env.iter().any(known) {
-            true => self.request(keyfile, profile, env, true),
-            false => self.request(keyfile, profile, &[env, &disabled].concat(), true),
+        if env.iter().any(known) {
+            self.look(keyfile, profile, env, true)
+        } else {
+            self.look(keyfile, profile, &[env, &disabled].concat(), true)
         }
     }
 
-    fn request(
+    fn look(
         &self,
         keyfile: Option<&str>,
         profile: Option<&str>,
@@ -71,12 +73,12 @@ impl Dir {
         asks: bool,
     ) -> Result<Found> {
         let env = &self.environment(env);
-        let request = Request {
+        let lookup = Lookup {
             keyfile,
             profile,
             env,
         };
-        find_in(&request, &self.path("system"), asks)
+        find_in(&lookup, &self.path("system"), asks)
     }
 
     /// One step of a search.

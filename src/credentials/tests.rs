@@ -1,10 +1,11 @@
 //! The chain of providers, from outside.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use super::testing::{Dir, Place};
 use super::*;
 use crate::os::files;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 const ENV: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "E"), ("AWS_SECRET_ACCESS_KEY", "s")];
 

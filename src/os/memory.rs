@@ -28,12 +28,12 @@ impl Block {
         }
     }
 
-    /// All of it.
+    /// All of its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.memory[self.start..self.start + self.size]
     }
 
-    /// All of it, to be filled.
+    /// All of its bytes, to be filled.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..self.start + self.size]
     }

@@ -33,8 +33,8 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// An evenly distributed number, for jitter: where the system has none to give,
-/// the largest.
+/// An evenly distributed number, for jitter; the largest one where the system has
+/// no random bytes.
 pub fn chance() -> u64 {
     random().map_or(u64::MAX, u64::from_ne_bytes)
 }

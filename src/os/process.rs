@@ -57,7 +57,7 @@ pub fn die_with(parent: u32) -> bool {
             libc::procctl(libc::P_PID, 0, libc::PROC_PDEATHSIG_CTL, signal);
         }
         let _ = signal;
-        // If it had ended before the call, nothing would come any more.
+        // If the parent had ended before the call, no signal would ever come.
         libc::getppid() == parent as libc::pid_t
     }
 }
@@ -94,12 +94,14 @@ impl Child {
         program.spawn().map(Child)
     }
 
-    /// Our end of the pipe to its stdin, where there is one; once.
+    /// Our end of the pipe to its stdin. None if there is no pipe, or it was
+    /// taken before.
     pub fn take_stdin(&mut self) -> Option<OwnedFd> {
         self.0.stdin.take().map(OwnedFd::from)
     }
 
-    /// Our end of the pipe from its stdout, where there is one; once.
+    /// Our end of the pipe from its stdout. None if there is no pipe, or it was
+    /// taken before.
     pub fn take_stdout(&mut self) -> Option<OwnedFd> {
         self.0.stdout.take().map(OwnedFd::from)
     }

@@ -40,7 +40,7 @@ pub fn channel(of_stdin: bool) -> Option<UnixStream> {
     if channel.local_addr().is_ok() {
         return Some(channel);
     }
-    // Not ours to close.
+    // It is somebody else's descriptor, and not ours to close.
     let _ = channel.into_raw_fd();
     None
 }
@@ -72,8 +72,8 @@ impl Stream {
         Ok(self.0.try_clone()?.into())
     }
 
-    /// How many bytes a regular file still has from where it is read on. None
-    /// if it is something else.
+    /// How many bytes of a regular file are still to be read. None if it is
+    /// something else.
     pub fn rest(&mut self) -> Option<u64> {
         let about = self.0.metadata().ok().filter(|about| about.is_file())?;
         let at = io::Seek::stream_position(&mut self.0).ok()?;

@@ -50,7 +50,7 @@ pub fn fill(
     Ok(filled)
 }
 
-/// Write all of `bytes`, and count in `written` what was, whatever happens.
+/// Write all of `bytes`, and add to `written` how many were, even on failure.
 /// `check` is asked as in [`fill`].
 pub fn spill(
     output: &mut impl Write,
@@ -68,7 +68,8 @@ pub fn spill(
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => {
-                // A signal to all of us ends the other end of a pipe as well.
+                // A terminal's signal ends the program at the other end of a pipe as
+                // well: then that is the reason.
                 check().map_err(Broken::Stopped)?;
                 return Err(Broken::Io(e));
             }

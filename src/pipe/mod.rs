@@ -29,7 +29,7 @@ pub struct Pipe {
     filter: Option<Program>,
     stream: os::Stream,
     command: Option<Program>,
-    /// What the stream comes from or goes to.
+    /// What messages call that which the stream comes from or goes to.
     name: String,
 }
 
@@ -64,7 +64,7 @@ impl Pipe {
         }
     }
 
-    /// The filter is started first: where it is missing, nothing else was.
+    /// The filter is started first: if it cannot be, nothing else was started.
     fn to_programs(command: &[String], filter: &[String], end: End) -> Result<Pipe> {
         if filter.is_empty() {
             let mut command = Program::command(command, end, Stdio::piped())?;
@@ -102,13 +102,14 @@ impl Pipe {
         }
     }
 
-    /// The descriptor once more, for a worker that takes turns at it (74).
+    /// A duplicate of our end, for a worker that takes turns at it; 74 if there
+    /// can be none.
     pub fn share(&self) -> Result<OwnedFd> {
         let shared = self.stream.share();
         shared.map_err(|e| Error::new(Exit::Io, &self.name, os_reason(&e)))
     }
 
-    /// The descriptor.
+    /// Our end, to be read or written.
     pub fn stream(&mut self) -> &mut os::Stream {
         &mut self.stream
     }
@@ -130,7 +131,7 @@ impl Pipe {
         failed.unwrap_or_else(|| Error::new(Exit::Io, &self.name, os_reason(e)))
     }
 
-    /// Close the descriptor, and wait for the programs to end by themselves.
+    /// Close our end, and wait for the programs to end by themselves.
     /// 74 if closing fails, 65 if a program does. `stopped` is a [`Stopped`].
     pub fn finish(self, mut stopped: impl FnMut() -> Result<()>) -> Result<()> {
         let (name, mut command) = (self.name, self.command);
@@ -151,8 +152,8 @@ impl Pipe {
     }
 }
 
-/// Who is to blame for a filter's failure: itself, unless it died of what it
-/// writes to having been closed.
+/// Who is to blame for a filter's failure: the filter itself, unless it died of
+/// SIGPIPE, since what it writes to was closed. Then it is whoever closed that.
 fn blame(status: ExitStatus, failure: Error, command: &mut Option<Program>) -> Error {
     if status.signal() != Some(os::SIGPIPE) {
         return failure;

@@ -90,7 +90,8 @@ impl Program {
     pub(super) fn wait(&mut self, stopped: &mut Stopped) -> Result<ExitStatus> {
         loop {
             let ended = self.child.ended();
-            // A signal to all of us: that the program died of it is no news.
+            // A terminal sends its signals to the program as well: that we were told
+            // to stop is what must be said then, not how the program ended.
             stopped()?;
             match ended {
                 Ok(Some(status)) => return Ok(status),

@@ -17,7 +17,7 @@ pub enum Encryption {
 }
 
 impl Encryption {
-    /// The word in the manifest.
+    /// The word for it in a manifest.
     pub fn word(self) -> &'static str {
         match self {
             Encryption::None => "none",
@@ -25,7 +25,7 @@ impl Encryption {
         }
     }
 
-    /// From that word.
+    /// What a word in a manifest means.
     pub fn parse(word: &str) -> Option<Encryption> {
         let all = [Encryption::None, Encryption::Age];
         all.into_iter().find(|e| e.word() == word)
@@ -102,8 +102,8 @@ impl Age {
     }
 }
 
-/// What age(1) would take for something else, or must not be told: others can
-/// see its arguments.
+/// Refuses what age(1) would take for something else than a recipient, and a
+/// secret key, since others can see the arguments of a program.
 fn check_recipient(recipient: &str) -> Result<()> {
     let secret = recipient.get(..15).unwrap_or_default();
     let why = match recipient {
@@ -142,7 +142,7 @@ pub fn header(beginning: &[u8]) -> Option<u64> {
     None
 }
 
-/// The same of what is about to be stored as an age file. 65 if it is none.
+/// As [`header`], of what is about to be stored as an age file. 65 if it is none.
 pub fn header_of(beginning: &[u8]) -> Result<u64> {
     header(beginning).ok_or_else(|| {
         let why = "what it wrote does not begin with an age file's header: nothing was committed";

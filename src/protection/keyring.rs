@@ -51,7 +51,7 @@ impl HmacKey {
         mac
     }
 
-    /// Tells keys apart, and nothing else of them.
+    /// An id by which keys can be told apart, and which tells nothing of them.
     fn id(&self) -> KeyId {
         let id: [u8; 32] = self.over(KEY_ID).finalize().into_bytes().into();
         std::array::from_fn(|at| id[at])
@@ -64,7 +64,7 @@ impl HmacKey {
         }
     }
 
-    /// In constant time.
+    /// Whether this is the HMAC of the text. Takes the same time if it is not.
     fn verifies(&self, text: &[u8], mac: &[u8; 32]) -> bool {
         self.over(text).verify_slice(mac).is_ok()
     }
@@ -95,8 +95,8 @@ impl From<Error> for Unproved {
 }
 
 impl Keyring {
-    /// Those of the settings. `warn` is told what the user should hear of
-    /// their files. 64 if the settings do not fit together, 78 if a file
+    /// The keys that these settings name. `warn` is told what the user should
+    /// hear of their files. 64 if the settings do not fit together, 78 if a file
     /// cannot be used.
     pub fn new(settings: &Protection, warn: impl Fn(&str)) -> Result<Keyring> {
         let signers = match (&settings.allowed_signers, &settings.signer) {
@@ -125,7 +125,8 @@ impl Keyring {
         self.hmac.is_some() || self.signers.is_some()
     }
 
-    /// See that the keys can seal, as long as nothing would be lost if not.
+    /// Try the keys before a stream is sent, as long as nothing is lost by a
+    /// failure.
     pub fn rehearse(&self, stopped: &mut Stopped) -> Result<()> {
         let Some(key) = &self.sign_key else {
             return Ok(());
@@ -209,7 +210,7 @@ impl Keyring {
         Ok(())
     }
 
-    /// What there is to say of a seal that [`Keyring::check`] has seen.
+    /// What is shown beside a seal once [`Keyring::check`] has accepted it.
     pub fn remark(&self, seal: &Seal) -> String {
         match (seal, &self.hmac, &self.signers) {
             (Seal::Hmac { .. }, Some(_), _) => "good".into(),

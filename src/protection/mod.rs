@@ -23,7 +23,7 @@ pub struct Protection {
     pub signer: Option<String>,
 }
 
-/// Their names, as options and in the key file.
+/// The names of these settings, which options and lines of a key file share.
 pub const NAMES: [&str; 6] = [
     "encrypt-to",
     "identity",
@@ -34,15 +34,16 @@ pub const NAMES: [&str; 6] = [
 ];
 
 impl Protection {
-    /// These settings, and where there are none, those.
+    /// These settings, and those of `other` where these are not set.
     pub fn or(&self, other: &Protection) -> Protection {
         let either = |ours: &Option<String>, theirs: &Option<String>| {
             ours.clone().or_else(|| theirs.clone())
         };
         Protection {
-            encrypt_to: match self.encrypt_to.is_empty() {
-                true => other.encrypt_to.clone(),
-                false => self.encrypt_to.clone(),
+            encrypt_to: if self.encrypt_to.is_empty() {
+                other.encrypt_to.clone()
+            } else {
+                self.encrypt_to.clone()
             },
             identity: either(&self.identity, &other.identity),
             hmac_keyfile: either(&self.hmac_keyfile, &other.hmac_keyfile),

@@ -42,7 +42,7 @@ pub struct Signature {
 }
 
 impl Seal {
-    /// The line, with its end.
+    /// Its line in a manifest, with the line feed.
     pub fn line(&self) -> String {
         match self {
             Seal::Hmac { key, mac } => {
@@ -59,7 +59,7 @@ impl Seal {
         }
     }
 
-    /// From what stands behind `seal`.
+    /// Read a line, without the `seal ` at its beginning.
     pub fn parse(text: &str) -> Option<Seal> {
         let mut fields = text.split(' ');
         let (algorithm, key, value) = (fields.next()?, fields.next()?, fields.next()?);
@@ -75,7 +75,7 @@ impl Seal {
         (seal.line().strip_prefix("seal ")?.trim_end() == text).then_some(seal)
     }
 
-    /// Algorithm and key, for people.
+    /// Its algorithm and key, as people are shown them.
     pub fn name(&self) -> String {
         match self {
             Seal::Hmac { key, .. } => format!("hmac-sha256 {}", hex::encode(key)),
@@ -83,7 +83,8 @@ impl Seal {
         }
     }
 
-    /// Its place among others: there is one of each at most.
+    /// Its place in a manifest, which has one seal of each kind at most, in this
+    /// order.
     pub fn rank(&self) -> u8 {
         match self {
             Seal::Hmac { .. } => 1,
@@ -116,7 +117,7 @@ impl Signature {
         Signature::new(BASE64.decode(text).ok()?)
     }
 
-    /// The armoured form.
+    /// In the armoured form.
     pub fn to_armour(&self) -> String {
         let text = BASE64.encode(&self.blob);
         let mut out = String::from("-----BEGIN SSH SIGNATURE-----\n");

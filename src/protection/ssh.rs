@@ -23,7 +23,7 @@ const PROGRAM: &str = "ssh-keygen";
 /// How much is read of what it writes: more than any signature has.
 const OUTPUT_LIMIT: usize = 64 << 10;
 
-/// Who may have signed.
+/// The signer that is demanded, and the file of the keys that may sign.
 #[derive(Clone, Debug)]
 pub struct Signers {
     file: String,
@@ -94,7 +94,7 @@ impl Signers {
 /// what came of that.
 fn reason(out: &str) -> &str {
     let mut lines = out.lines();
-    // Not a frame of '@' around a warning.
+    // Some warnings stand in a frame of '@', which says nothing.
     let line = lines.find(|line| line.contains(char::is_alphanumeric));
     line.unwrap_or("failed without a word")
 }
@@ -126,7 +126,7 @@ impl Scratch {
         Ok(path)
     }
 
-    /// Run it with this input: whether it succeeded, and all that it wrote.
+    /// Run ssh-keygen with this input: whether it succeeded, and all that it wrote.
     fn ssh_keygen(
         &self,
         args: Vec<OsString>,

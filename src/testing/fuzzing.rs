@@ -187,7 +187,7 @@ fn delete(key: &str) {
 /// A key file.
 pub fn keyfile(data: &[u8]) {
     let path = write("keyfile", data);
-    found(credentials::find(&credentials::Request {
+    found(credentials::find(&credentials::Lookup {
         keyfile: Some(&path),
         profile: None,
         env: &|_| None,
@@ -208,7 +208,7 @@ pub fn profile(data: &[u8]) {
         ("AWS_CONFIG_FILE", write("config", config)),
     ];
     for profile in ["default", "a b"] {
-        found(credentials::find(&credentials::Request {
+        found(credentials::find(&credentials::Lookup {
             keyfile: None,
             profile: Some(profile),
             env: &|name| {

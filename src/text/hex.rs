@@ -1,7 +1,5 @@
 //! Hexadecimal, and the hashes that are written in it.
 
-#![forbid(unsafe_code)]
-
 /// A SHA-256, in bytes.
 pub type Hash = [u8; 32];
 

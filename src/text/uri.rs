@@ -6,8 +6,6 @@
 //! path is ever normalised. Encoding cannot fail; what is not a valid
 //! encoding decodes to `None`.
 
-#![forbid(unsafe_code)]
-
 use crate::text::hex::{digit, value};
 
 /// Encodes everything but unreserved characters, `/` too (RFC 3986, 2.3).
