@@ -223,7 +223,9 @@ impl<T> Operation for Get<'_, T> {
     fn take(&mut self, mut answer: Answer) -> std::result::Result<Got<T>, Fault> {
         let etag = answer.header("etag").map(str::to_string);
         let announced = answer.length();
-        let body = answer.read_bounded(self.limit).map_err(Fault::broken)?;
+        // An error that comes with a success may be longer than the object.
+        let most = self.limit.max(xml::ERROR_LIMIT);
+        let body = answer.read_bounded(most).map_err(Fault::broken)?;
         let length = Some(body.len() as u64).filter(|_| body.len() <= self.limit);
         if length.is_some() && announced.is_some() && announced != length {
             return Err(Fault::broken("the answer broke off"));

@@ -362,7 +362,11 @@ fn unchanged(
             let why = "this stream exists already (-f replaces it)";
             Err(store.error(Exit::Exists, &ours.name, why))
         }
-        (_, ManifestState::Damaged(sight, why)) if !force || sight.is_none() => {
+        // HEAD does not show it, so what came may be no object of the service's.
+        (_, ManifestState::Damaged(None, why)) => {
+            Err(store.error(Exit::Unavailable, &ours.name, why))
+        }
+        (_, ManifestState::Damaged(_, why)) if !force => {
             Err(store.error(Exit::Changed, &ours.name, why))
         }
         (_, ManifestState::Damaged(..)) => Ok(found),

@@ -106,6 +106,8 @@ fn put_text(odd: &Odd) -> bool {
 const ONCE: &[End] = &[
     end(&["s3-AccessDenied", "s3-SignatureDoesNotMatch", "bare-403", "page-403", "under-403"],
         early, &[77], "a refusal is believed at once while nothing is at stake"),
+    end(&["s3-AccessDenied"],
+        manifest, &[73], "what may not be read is not replaced: it has no ETag for a condition"),
     end(&["s3-InvalidRequest", "bare-400", "under-400"],
         early, &[69], "so is a request that is not understood"),
     end(&["bare-501", "under-501"], head, &[69], "S3 has no other words for it without a body"),

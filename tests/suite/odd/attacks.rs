@@ -66,6 +66,26 @@ fn what_was_there_before_is_shown_for_a_while() {
     }
 }
 
+/// A page in place of the manifest, for good, is no change of it: whoever has put
+/// that up, it was no other upload.
+#[test]
+fn a_page_at_the_last_looks_is_no_change() {
+    for options in [&[][..], &["-f"]] {
+        let (odd, before) = (Odd::holding(&blocks(2)), blocks(2));
+        let odd = if options.is_empty() { Odd::new() } else { odd };
+        odd.store.hook(last_looks(usize::MAX, |r| page(r, 200)));
+        let run = odd.upload(&blocks(1)).args(options);
+        let outcome = run.option("--patience", "1s").run();
+        outcome.fails(69, "bad manifest");
+        if options.is_empty() {
+            odd.holds_none();
+        } else {
+            odd.store.hook(|_| Reply::truth());
+            odd.holds(&before);
+        }
+    }
+}
+
 /// The stream that was replaced is shown once more when it is to be removed: it
 /// stays, which is said, and is for clean.
 #[test]
