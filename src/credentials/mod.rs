@@ -12,7 +12,7 @@
 //! Secrets must never reach a message: errors name files, lines, settings and
 //! hosts, not what stands there. This module changes nothing, reads bounded
 //! amounts only, and looks at the environment through the caller's function
-//! alone. [`find`] looks into variables and files; [`obtain`] also asks the
+//! alone. [`obtain`] looks into variables and files, and then asks the
 //! programs and services that these name, each for a bounded time. It fails
 //! with 77 where there are no (whole) credentials and with 78 where a file or
 //! value cannot be used.
@@ -108,27 +108,24 @@ impl Found {
     }
 }
 
-/// Finds credentials in variables and files: the first of a named key file, a
-/// named profile, the environment, the default key files, and the shared AWS
-/// files. Starts no program and asks nobody.
+/// Finds credentials: the first of a named key file, a named profile, the
+/// environment, the default key files, the shared AWS files, the container's
+/// endpoint and the instance's metadata service. Runs the `credential_process` of
+/// a profile. May take a minute, and is ended by a signal that asks to stop.
 ///
 /// # Errors
-/// 77 if there are none, or half of them in the environment; 78 if a file or
-/// profile that was named is not there, or one that is there cannot be used,
-/// which a profile with a `credential_process` cannot.
-pub fn find(lookup: &Lookup) -> Result<Found> {
-    find_in(lookup, SYSTEM_KEYFILE, false)
-}
-
-/// As [`find`], and runs the `credential_process` of a profile, and where
-/// there is nothing asks the container's endpoint and the instance's metadata
-/// service. May take a minute, and is ended by a signal that asks to stop.
-///
-/// # Errors
-/// Those of [`find`], and 77 if whoever was asked gave no key; 128 and more
-/// if a signal came.
+/// 77 if there are none, half of them in the environment, or whoever was asked
+/// gave no key; 78 if a file or profile that was named is not there, or one that
+/// is there cannot be used; 128 and more if a signal came.
 pub fn obtain(lookup: &Lookup) -> Result<Found> {
     find_in(lookup, SYSTEM_KEYFILE, true)
+}
+
+/// The same in variables and files alone: no program is started and nobody asked.
+/// A profile with a `credential_process` cannot be used then (78).
+#[cfg(any(test, fuzzing))]
+pub fn find(lookup: &Lookup) -> Result<Found> {
+    find_in(lookup, SYSTEM_KEYFILE, false)
 }
 
 /// A place to look: none if it has nothing, which it then notes in `looked`.

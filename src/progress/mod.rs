@@ -44,7 +44,6 @@ pub struct Progress {
     start: Instant,
     size: AtomicU64,
     bytes: AtomicU64,
-    blocks: AtomicU64,
     /// Bytes on their way, of blocks that are not done.
     moving: AtomicU64,
     retries: AtomicU64,
@@ -137,7 +136,6 @@ impl Progress {
             start: Instant::now(),
             size: AtomicU64::new(u64::MAX),
             bytes: AtomicU64::new(0),
-            blocks: AtomicU64::new(0),
             moving: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             recent: Mutex::default(),
@@ -163,7 +161,6 @@ impl Progress {
     /// A block of so many bytes is done, and no longer on its way.
     pub fn block_done(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.blocks.fetch_add(1, Ordering::Relaxed);
     }
 
     /// So many bytes are on their way, of blocks that are not done.
@@ -228,11 +225,6 @@ impl Progress {
     /// Bytes of the blocks that are done.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// How many blocks are done.
-    pub fn blocks(&self) -> u64 {
-        self.blocks.load(Ordering::Relaxed)
     }
 
     /// Serve what signals asked for. True if one asked to stop.

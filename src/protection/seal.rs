@@ -129,6 +129,7 @@ impl Signature {
     }
 
     /// The fingerprint of the key that it claims to be by.
+    #[cfg(any(test, fuzzing))]
     pub fn key(&self) -> &str {
         &self.key
     }

@@ -23,8 +23,8 @@ mod settings;
 pub(crate) mod xml;
 
 pub use call::{Call, Failure, Halt, Known, Operation};
-pub use client::{Client, Reload};
-pub use endpoint::{Addressing, Endpoint, check_bucket};
+pub use client::Client;
+pub use endpoint::{Addressing, check_bucket};
 pub use fault::{Fault, Refusal, Sizes, backoff};
 pub use headers::{Headers, Kind};
 pub use listing::Pages;

@@ -1,8 +1,8 @@
 //! What an upload keeps of a stream's blocks, simulated: the books that its
 //! coordinator fills, without the blocks, which it never sees.
 
-use s3pipe::stream::index_writer::IndexWriter;
-use s3pipe::stream::manifest::{BlockRef, INDEX_BLOCKS};
+use s3pipe::parts::IndexWriter;
+use s3pipe::parts::{BlockRef, INDEX_BLOCKS};
 
 use crate::Outcome;
 

@@ -1,5 +1,5 @@
-//! See `s3pipe::testing::fuzzing::answer`.
+//! See `s3pipe::parts::fuzzing::answer`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::answer(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::parts::fuzzing::answer(data));

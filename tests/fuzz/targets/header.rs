@@ -1,5 +1,5 @@
-//! See `s3pipe::testing::fuzzing::header`.
+//! See `s3pipe::parts::fuzzing::header`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::header(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::parts::fuzzing::header(data));

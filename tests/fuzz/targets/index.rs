@@ -1,5 +1,5 @@
-//! See `s3pipe::testing::fuzzing::index`.
+//! See `s3pipe::parts::fuzzing::index`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::index(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::parts::fuzzing::index(data));

@@ -1,5 +1,5 @@
-//! See `s3pipe::testing::fuzzing::keyfile`.
+//! See `s3pipe::parts::fuzzing::keyfile`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::keyfile(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::parts::fuzzing::keyfile(data));

@@ -1,5 +1,5 @@
-//! See `s3pipe::testing::fuzzing::manifest`.
+//! See `s3pipe::parts::fuzzing::manifest`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::manifest(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::parts::fuzzing::manifest(data));

@@ -1,5 +1,5 @@
-//! See `s3pipe::testing::fuzzing::name`.
+//! See `s3pipe::parts::fuzzing::name`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::name(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::parts::fuzzing::name(data));

@@ -1,5 +1,5 @@
-//! See `s3pipe::testing::fuzzing::profile`.
+//! See `s3pipe::parts::fuzzing::profile`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::profile(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::parts::fuzzing::profile(data));

@@ -1,5 +1,5 @@
-//! See `s3pipe::testing::fuzzing::record`.
+//! See `s3pipe::parts::fuzzing::record`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::record(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::parts::fuzzing::record(data));

@@ -1,5 +1,5 @@
-//! See `s3pipe::testing::fuzzing::seal`.
+//! See `s3pipe::parts::fuzzing::seal`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::testing::fuzzing::seal(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| s3pipe::parts::fuzzing::seal(data));

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::SystemTime;
 
 use md5::{Digest, Md5};
-use s3pipe::text::time::Utc;
+use s3pipe::parts::Utc;
 
 use super::denied;
 use crate::faults::site::{STREAM, Site, blocks, on};

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use s3pipe::text::time::Utc;
+use s3pipe::parts::Utc;
 
 use super::site::{BLOCK, STREAM, Site, blocks, download_survives, on, upload_survives};
 use crate::proxy::{Answer, Fault, Match, Rule, Seen};

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::{asked, ear, imds, is_discreet, past_proxies, private, signer};
 use crate::proxy::{Answer, Fault, Match, Proxy};
 use crate::support::{BUCKET, Run, Scratch, Server, s3pipe_alone};
-use s3pipe::text::time::Utc;
+use s3pipe::parts::Utc;
 
 const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
