@@ -16,14 +16,14 @@ use crate::stream::name::{Name, UploadId};
 use crate::text::time::Utc;
 
 /// A folder for the keys of a test, gone when dropped.
-struct Keys(PathBuf);
+struct KeyFiles(PathBuf);
 
-impl Keys {
-    fn new() -> Keys {
+impl KeyFiles {
+    fn new() -> KeyFiles {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("s3pipe-seal-{}-{n}", std::process::id());
-        let keys = Keys(std::env::temp_dir().join(name));
+        let keys = KeyFiles(std::env::temp_dir().join(name));
         fs::create_dir_all(&keys.0).unwrap();
         keys
     }
@@ -64,7 +64,7 @@ impl Keys {
     }
 }
 
-impl Drop for Keys {
+impl Drop for KeyFiles {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -127,14 +127,14 @@ fn no_byte_can_change(ring: &Keyring, bits: &[u8]) {
 
 #[test]
 fn no_byte_can_change_under_an_hmac() {
-    let keys = Keys::new();
+    let keys = KeyFiles::new();
     let ring = keys.hmac("sixteen bytes...");
     no_byte_can_change(&ring, &[1, 2, 4, 8, 16, 32, 64, 128]);
 }
 
 #[test]
 fn no_byte_can_change_under_a_signature() {
-    let keys = Keys::new();
+    let keys = KeyFiles::new();
     let public = keys.ssh("key");
     no_byte_can_change(
         &ring(&Protection {
@@ -149,7 +149,7 @@ fn no_byte_can_change_under_a_signature() {
 
 #[test]
 fn the_key_decides() {
-    let keys = Keys::new();
+    let keys = KeyFiles::new();
     let ours = keys.hmac("sixteen bytes...");
     let text = sealed(&ours).to_text();
     let theirs = keys.hmac("sixteen bytes..!");
@@ -175,7 +175,7 @@ fn the_key_decides() {
 
 #[test]
 fn key_files_have_enough_in_them() {
-    let keys = Keys::new();
+    let keys = KeyFiles::new();
     let open = |path: String| {
         let settings = Protection {
             hmac_keyfile: Some(path),
@@ -204,7 +204,7 @@ fn key_files_have_enough_in_them() {
 
 #[test]
 fn both_seals_at_once() {
-    let keys = Keys::new();
+    let keys = KeyFiles::new();
     let public = keys.ssh("key");
     let both = ring(&Protection {
         hmac_keyfile: Some(keys.file("hmac", "0123456789abcdef")),
@@ -236,7 +236,7 @@ fn both_seals_at_once() {
 
 #[test]
 fn who_may_sign() {
-    let keys = Keys::new();
+    let keys = KeyFiles::new();
     let (ours, theirs) = (keys.ssh("ours"), keys.ssh("theirs"));
     let by = |key: &str, allowed: &str, signer: &str| {
         ring(&Protection {

@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 use super::call::{Call, Operation};
 use super::client::Client;
 use super::error_response::refusal;
-use super::fault::{Fault, Refusal, Verdict, judge};
+use super::fault::{ErrorResponse, Fault, Verdict, judge};
 use super::headers::LOCK;
-use super::ops::Glance;
+use super::ops::HeadObject;
 use crate::error::Exit;
 use crate::net::{Answer, HttpRequest, Payload};
 use crate::sign::{self, Version};
@@ -91,7 +91,7 @@ impl Client {
         self.progress.wait_turn();
         self.http.drop_connections();
         let patience = self.limits().patience;
-        match self.attempt(&mut Glance::at(key, call.kind), self.now(), patience) {
+        match self.attempt(&mut HeadObject::at(key, call.kind), self.now(), patience) {
             // A page has no ETag, where objects have one.
             Ok(sight) if self.settings.known.etags && sight.etag.is_none() => {
                 Fault::broken(fault.why())
@@ -105,7 +105,7 @@ impl Client {
     /// An error answer, as a fault. One without a code of S3's that would be
     /// final is none of S3's: something in between has answered. Of DeleteObjects,
     /// which is all that we POST, it may mean that the service does not know it.
-    fn weigh(&self, method: &str, refusal: Refusal, signed_at: Utc) -> Fault {
+    fn weigh(&self, method: &str, refusal: ErrorResponse, signed_at: Utc) -> Fault {
         let anonymous = refusal.code.is_empty() && refusal.region.is_none() && method != "POST";
         let why = refusal.why();
         let fault = Fault::Refused(Box::new(refusal));

@@ -1,7 +1,7 @@
 //! A request, as the operations see it: what to send, what to do with the
 //! answer, and why it was given up.
 
-use super::fault::{Fault, Refusal};
+use super::fault::{ErrorResponse, Fault};
 use super::headers::Kind;
 use crate::error::Error;
 use crate::net::{Answer, Payload};
@@ -61,7 +61,7 @@ pub trait Operation {
     fn prepare(&mut self, _known: &Known) {}
 
     /// The server refused an attempt.
-    fn refused(&mut self, _refusal: &Refusal) {}
+    fn refused(&mut self, _refusal: &ErrorResponse) {}
 }
 
 /// What a run has found out about its service.
@@ -84,7 +84,7 @@ pub struct Known {
 #[derive(Debug)]
 pub struct Failure {
     /// The server's last word, if it was an error that is final.
-    pub refusal: Option<Box<Refusal>>,
+    pub refusal: Option<Box<ErrorResponse>>,
     /// Whether an earlier attempt may have been carried out unseen.
     pub repeated: bool,
     /// It would have been tried again if something had been underway.

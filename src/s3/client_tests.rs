@@ -8,7 +8,7 @@ use std::thread;
 
 use super::*;
 use crate::progress::Wanted;
-use crate::s3::{Addressing, Glance, Headers, Put, Sizes};
+use crate::s3::{Addressing, HeadObject, Headers, Put, Sizes};
 use crate::sign::Version;
 
 /// Answers the first request on each connection, and reads the second one before
@@ -79,7 +79,7 @@ fn client(url: &str, patience: Option<Duration>) -> Client {
 /// One with a connection that has been idle.
 fn idle(url: &str) -> Client {
     let mut client = client(url, None);
-    let seen = client.run(&mut Glance::at("k", Kind::Record));
+    let seen = client.run(&mut HeadObject::at("k", Kind::Record));
     seen.map_err(|f| f.error).unwrap();
     // For a second, a closed connection says that something is wrong.
     thread::sleep(Duration::from_millis(1100));

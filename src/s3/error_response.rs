@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::fault::Refusal;
+use super::fault::ErrorResponse;
 use super::xml;
 use crate::net::Answer;
 use crate::text::time::Utc;
@@ -11,13 +11,13 @@ use crate::text::time::Utc;
 /// Read what the server says of an error. A body that is cut off or is no XML
 /// leaves the status, which is enough to go on with. The answer to a HEAD has
 /// no body, so that its status must do.
-pub fn refusal(method: &str, answer: &mut Answer) -> Refusal {
+pub fn refusal(method: &str, answer: &mut Answer) -> ErrorResponse {
     let status = answer.status;
     let date = answer.header("date").and_then(Utc::parse_http);
     let retry_after = answer.header("retry-after").and_then(|v| wish(v, date));
     let region = answer.header("x-amz-bucket-region").map(str::to_string);
     let body = answer.read_bounded(xml::ERROR_LIMIT).unwrap_or_default();
-    let said = xml::error(&body).unwrap_or_else(|| Refusal {
+    let said = xml::error(&body).unwrap_or_else(|| ErrorResponse {
         code: if method == "HEAD" {
             code_of(status)
         } else {
@@ -25,9 +25,9 @@ pub fn refusal(method: &str, answer: &mut Answer) -> Refusal {
         }
         .to_string(),
         message: plain_text(&body),
-        ..Refusal::default()
+        ..ErrorResponse::default()
     });
-    Refusal {
+    ErrorResponse {
         status,
         region: region.filter(|r| xml::is_region(r)).or(said.region),
         date,

@@ -26,7 +26,7 @@ pub enum Fault {
         why: String,
     },
     /// The server answered with an error.
-    Refused(Box<Refusal>),
+    Refused(Box<ErrorResponse>),
     /// The answer is none of S3's: the page of a portal or a load balancer, or
     /// a success that proves nothing. It is a fault of the way, and may pass.
     Foreign {
@@ -77,7 +77,7 @@ impl Sizes {
 
 /// An error answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// The HTTP status.
     pub status: u16,
     /// S3's error code, as `NoSuchBucket`; empty if there was none.
@@ -217,7 +217,7 @@ impl Fault {
     }
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// `403 AccessDenied: the message`.
     pub fn why(&self) -> String {
         let mut why = self.status.to_string();
@@ -278,7 +278,7 @@ pub fn judge(fault: &Fault, region: &str, now: Utc) -> Verdict {
     }
 }
 
-fn judge_refusal(r: &Refusal, region: &str, now: Utc) -> Verdict {
+fn judge_refusal(r: &ErrorResponse, region: &str, now: Utc) -> Verdict {
     let code = r.code.as_str();
     let misdirected = matches!(r.status, 301 | 302 | 307 | 308)
         || matches!(code, "AuthorizationHeaderMalformed" | "PermanentRedirect")

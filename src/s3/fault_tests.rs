@@ -2,15 +2,15 @@
 
 use super::*;
 
-fn refused(status: u16, code: &str) -> Refusal {
-    Refusal {
+fn refused(status: u16, code: &str) -> ErrorResponse {
+    ErrorResponse {
         status,
         code: code.into(),
-        ..Refusal::default()
+        ..ErrorResponse::default()
     }
 }
 
-fn verdict(refusal: Refusal) -> Verdict {
+fn verdict(refusal: ErrorResponse) -> Verdict {
     judge(
         &Fault::Refused(Box::new(refusal)),
         "us-east-1",
@@ -62,17 +62,17 @@ fn what_will_not_pass_is_final() {
 
 #[test]
 fn what_can_be_mended_is_mended_once() {
-    let elsewhere = Refusal {
+    let elsewhere = ErrorResponse {
         region: Some("eu-west-1".into()),
         ..refused(400, "AuthorizationHeaderMalformed")
     };
     assert_eq!(verdict(elsewhere), Verdict::Region("eu-west-1".into()));
-    let here = Refusal {
+    let here = ErrorResponse {
         region: Some("us-east-1".into()),
         ..refused(400, "AuthorizationHeaderMalformed")
     };
     assert_eq!(verdict(here), Verdict::Final(Exit::Denied));
-    let late = Refusal {
+    let late = ErrorResponse {
         date: Some(Utc(1_003_600)),
         ..refused(403, "RequestTimeTooSkewed")
     };
@@ -80,7 +80,7 @@ fn what_can_be_mended_is_mended_once() {
     let in_time = judge(&Fault::Refused(Box::new(late)), "us-east-1", Utc(1_003_600));
     assert_eq!(in_time, Verdict::Final(Exit::Denied));
     assert_eq!(verdict(refused(400, "ExpiredToken")), Verdict::Credentials);
-    let unlocked = Refusal {
+    let unlocked = ErrorResponse {
         message: "Content-MD5 OR x-amz-checksum- HTTP header is required".into(),
         ..refused(400, "InvalidRequest")
     };
@@ -104,13 +104,13 @@ fn backoff_is_bounded() {
 
 #[test]
 fn messages_name_status_code_and_reason() {
-    let refusal = Refusal {
+    let refusal = ErrorResponse {
         message: "Access Denied.".into(),
         ..refused(403, "AccessDenied")
     };
     assert_eq!(refusal.why(), "403 AccessDenied: Access Denied");
     assert_eq!(refused(502, "").why(), "502");
-    let archived = Refusal {
+    let archived = ErrorResponse {
         message: "The operation is not valid for the object's storage class".into(),
         ..refused(403, "InvalidObjectState")
     };

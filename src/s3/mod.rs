@@ -25,10 +25,12 @@ pub(crate) mod xml;
 pub use call::{Call, Failure, Halt, Known, Operation};
 pub use client::Client;
 pub use endpoint::{Addressing, check_bucket};
-pub use fault::{Fault, Refusal, Sizes, backoff};
+pub use fault::{ErrorResponse, Fault, Sizes, backoff};
 pub use headers::{Headers, Kind};
 pub use listing::Pages;
-pub use ops::{Condition, Get, Glance, Got, Put, READINGS, Sight, error_within, refused_after_all};
+pub use ops::{
+    Condition, Get, Got, HeadObject, ObjectHead, Put, READINGS, error_within, refused_after_all,
+};
 pub use presence::Presence;
 pub use retry::{Limits, Trial};
 pub use settings::Settings;

@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use super::call::{Call, Failure, Known, Operation};
 use super::client::Client;
-use super::fault::{Fault, Refusal, Sizes, backoff};
+use super::fault::{ErrorResponse, Fault, Sizes, backoff};
 use super::headers::Kind;
 use super::xml;
 use crate::error::{Exit, Result};
@@ -251,39 +251,39 @@ fn is_other_md5(etag: &str, body: &[u8]) -> bool {
 }
 
 /// HeadObject: what there is under a key, without its contents.
-pub struct Glance<'a> {
+pub struct HeadObject<'a> {
     key: &'a str,
     kind: Kind,
 }
 
 /// What HEAD says of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sight {
+pub struct ObjectHead {
     /// Its length in bytes, if the answer says so.
     pub length: Option<u64>,
     /// Its ETag, if it has one.
     pub etag: Option<String>,
 }
 
-impl<'a> Glance<'a> {
+impl<'a> HeadObject<'a> {
     /// At the object `key`.
-    pub fn at(key: &'a str, kind: Kind) -> Glance<'a> {
-        Glance { key, kind }
+    pub fn at(key: &'a str, kind: Kind) -> HeadObject<'a> {
+        HeadObject { key, kind }
     }
 }
 
-impl Operation for Glance<'_> {
-    type Out = Sight;
+impl Operation for HeadObject<'_> {
+    type Out = ObjectHead;
 
     fn call(&self) -> Call<'_> {
         Call::new("HEAD", Some(self.key), self.kind)
     }
 
-    fn take(&mut self, answer: Answer) -> std::result::Result<Sight, Fault> {
+    fn take(&mut self, answer: Answer) -> std::result::Result<ObjectHead, Fault> {
         if answer.status != 200 {
             return Err(Fault::foreign(Exit::Unavailable, answer.status));
         }
-        Ok(Sight {
+        Ok(ObjectHead {
             length: answer.length(),
             etag: answer.header("etag").map(str::to_string),
         })
@@ -326,7 +326,7 @@ pub fn refused_after_all(body: &[u8]) -> std::result::Result<(), Fault> {
     let status = 200;
     match xml::error(body) {
         None => Ok(()),
-        Some(error) => Err(Fault::Refused(Box::new(Refusal { status, ..error }))),
+        Some(error) => Err(Fault::Refused(Box::new(ErrorResponse { status, ..error }))),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::fault::Refusal;
+use super::fault::ErrorResponse;
 use crate::text::uri;
 
 /// The largest listing or bulk-delete answer that is read, in bytes: a
@@ -46,7 +46,7 @@ pub struct Object {
 }
 
 /// Read an error body: code, message and region. None if it is none.
-pub fn error(body: &[u8]) -> Option<Refusal> {
+pub fn error(body: &[u8]) -> Option<ErrorResponse> {
     let text = text(body).filter(|text| text.trim_start().starts_with('<'))?;
     let doc = parse(text)?;
     let root = doc.root_element();
@@ -56,11 +56,11 @@ pub fn error(body: &[u8]) -> Option<Refusal> {
         _ => child(root, "Error")?,
     };
     let get = |name| value(error, name).map(str::to_string);
-    Some(Refusal {
+    Some(ErrorResponse {
         code: get("Code").filter(|code| is_code(code))?,
         message: get("Message").unwrap_or_default(),
         region: get("Region").filter(|r| is_region(r)),
-        ..Refusal::default()
+        ..ErrorResponse::default()
     })
 }
 

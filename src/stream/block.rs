@@ -13,7 +13,9 @@ use crate::error::Exit;
 use crate::net::{Answer, Payload};
 use crate::os::Block;
 use crate::pipe::copy::PIECE;
-use crate::s3::{Call, Client, Failure, Fault, Kind, Operation, Put, Refusal, Sizes, error_within};
+use crate::s3::{
+    Call, Client, ErrorResponse, Failure, Fault, Kind, Operation, Put, Sizes, error_within,
+};
 use crate::stream::manifest::BlockRef;
 use crate::text::hex::Hash;
 
@@ -131,7 +133,7 @@ impl Operation for GetBlock<'_> {
     }
 
     /// The range does not exist: what came before was of another object.
-    fn refused(&mut self, refusal: &Refusal) {
+    fn refused(&mut self, refusal: &ErrorResponse) {
         if refusal.status == 416 {
             self.start_over();
         }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::error::{Error, Exit, Result};
 use crate::os;
 use crate::s3::{
-    Client, Condition, Failure, Fault, Get, Glance, Halt, Kind, Put, Sight, Trial, backoff,
+    Client, Condition, Failure, Fault, Get, Halt, HeadObject, Kind, ObjectHead, Put, Trial, backoff,
 };
 use crate::stream::manifest::{MANIFEST_LIMIT, Manifest, Record};
 use crate::stream::name::{Keys, Name, UploadId};
@@ -29,7 +29,7 @@ pub enum ManifestState {
     Unknown,
     /// There is one that makes no sense, for this reason. HEAD shows an object of the
     /// same length; if it does not (None), something in between may have answered.
-    Damaged(Option<Sight>, String),
+    Damaged(Option<ObjectHead>, String),
     /// This upload, under this ETag.
     Present(Box<Manifest>, Option<String>),
 }
@@ -87,10 +87,10 @@ fn nothing_read(client: &mut Client, key: &str, failure: Failure) -> Result<Mani
         Some(r) if r.no_such_key() => Ok(ManifestState::Absent),
         Some(r) if r.status == 403 && r.code == "AccessDenied" => Ok(ManifestState::Unknown),
         None if failure.error.exit() == Exit::Data => {
-            let sight = client.run(&mut Glance::at(key, Kind::Manifest)).ok();
+            let sight = client.run(&mut HeadObject::at(key, Kind::Manifest)).ok();
             // A page that something in between has sent has no ETag.
-            let has_etag = |s: &Sight| s.etag.is_some() || client.known().no_etags;
-            let shown = |s: &Sight| s.length.is_some() && s.length == failure.came;
+            let has_etag = |s: &ObjectHead| s.etag.is_some() || client.known().no_etags;
+            let shown = |s: &ObjectHead| s.length.is_some() && s.length == failure.came;
             let sight = sight.filter(|s| shown(s) && has_etag(s));
             Ok(ManifestState::Damaged(
                 sight,
