@@ -51,9 +51,9 @@ fn an_outage_of_the_name_server_is_ridden_out() {
     let run = run.env("LD_PRELOAD", library(&site.scratch));
     let run = run.env("S3PIPE_TEST_GATE", &gate).stdin_open();
     let mut crew = Crew::start(run);
-    // By now the coordinator has the name; workers look it up when they have
-    // read a block.
-    site.wait_for("PUT", "/upload/", 1);
+    // That is the coordinator's last request for now, and it has looked the name up
+    // for it; workers do when they have read a block.
+    site.wait_for("GET", "/upload/", 1);
     close(&gate);
     let data = blocks(3);
     crew.running.feed(&data[..2 * BLOCK]);
