@@ -39,6 +39,9 @@ pub struct Tls {
     outgoing: Records,
     rest: Rest,
     phase: Phase,
+    /// Why it failed, for all that is asked of it after that: whoever looks first
+    /// may not be the one who tells.
+    failure: Option<(io::ErrorKind, rustls::Error)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,6 +105,7 @@ impl Tls {
             },
             rest: Rest::default(),
             phase: Phase::Open,
+            failure: None,
         })
     }
 
@@ -141,13 +145,16 @@ impl Tls {
                 Ok(Some(step)) => return Ok(step),
                 Err(e) => {
                     self.phase = Phase::Failed;
+                    let cause = e.get_ref().and_then(|e| e.downcast_ref());
+                    self.failure = cause.cloned().map(|cause| (e.kind(), cause));
                     self.encode_alert();
                     return Err(e);
                 }
             }
         }
-        match self.phase {
-            Phase::Failed => Err(io::ErrorKind::ConnectionAborted.into()),
+        match (self.phase, &self.failure) {
+            (Phase::Failed, Some((kind, e))) => Err(io::Error::new(*kind, e.clone())),
+            (Phase::Failed, None) => Err(io::ErrorKind::ConnectionAborted.into()),
             _ => Ok(Step::Closed),
         }
     }

@@ -255,7 +255,7 @@ fn a_damaged_record() {
         let e = pair.drive(Want::Read(&mut [0; 9])).unwrap_err();
         assert_eq!(e.kind(), io::ErrorKind::InvalidData);
         let e = pair.drive(Want::Read(&mut [0; 9])).unwrap_err();
-        assert_eq!(e.kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(e.kind(), io::ErrorKind::InvalidData);
     }
 }
 
