@@ -15,7 +15,7 @@ mod terminal;
 pub use cores::{forbid_cores, permit_cores};
 pub use memory::Block;
 pub use poll::{can_write, pause, unsent, wait_for_input};
-pub use process::{Child, arguments, die_with, end_with_us, ending, myself, terminate};
+pub use process::{Child, arguments, die_with, end_with_us, ending, myself};
 pub use signals::{
     SIGPIPE, catch_signals, catch_signals_of_worker, ignore_stop, signal_name, start_ticking,
     stop_signal, stop_ticking, take_info,

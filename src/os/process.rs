@@ -78,13 +78,6 @@ pub fn end_with_us(program: &mut Command) {
     unsafe { program.pre_exec(tie) };
 }
 
-/// Ask a child that was not reaped yet to end.
-pub fn terminate(child: u32) {
-    // SAFETY: takes and returns plain integers; the id cannot have been given
-    // to another process while the child is not reaped.
-    unsafe { libc::kill(child as libc::pid_t, libc::SIGTERM) };
-}
-
 /// A child process, which is killed and reaped when it is dropped.
 pub struct Child(process::Child);
 
@@ -134,8 +127,10 @@ impl Child {
 
     /// Ask it to end (SIGTERM), unless it has.
     pub fn terminate(&mut self) {
-        if !matches!(self.ended(), Ok(Some(_))) {
-            terminate(self.0.id());
+        if let Ok(None) = self.ended() {
+            // SAFETY: takes and returns plain integers; the id cannot have been
+            // given to another process while the child is not reaped.
+            unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
         }
     }
 }

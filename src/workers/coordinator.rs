@@ -364,9 +364,7 @@ impl Coordinator {
     /// nobody has taken.
     pub fn stop(&mut self, client: &mut Client) -> Vec<(usize, Report)> {
         for worker in &mut self.workers {
-            if let Ok(None) = worker.child.try_wait() {
-                os::terminate(worker.child.id());
-            }
+            worker.child.terminate();
         }
         self.await_exit(client);
         client.progress().set_moving(0);
@@ -374,7 +372,7 @@ impl Coordinator {
     }
 
     /// Receive the last reports of workers that were told to exit. One that does not
-    /// in time is killed by `drop`.
+    /// in time is killed when it is dropped, as every [`os::Child`] is.
     fn await_exit(&mut self, client: &mut Client) {
         let end = Instant::now() + GRACE;
         while self.workers.iter().any(|w| !w.gone) {
@@ -383,18 +381,6 @@ impl Coordinator {
                 break;
             }
             self.receive_all(client, left);
-        }
-    }
-}
-
-impl Drop for Coordinator {
-    /// No worker outlives this.
-    fn drop(&mut self) {
-        for worker in &mut self.workers {
-            if !matches!(worker.child.try_wait(), Ok(Some(_))) {
-                let _ = worker.child.kill();
-                let _ = worker.child.wait();
-            }
         }
     }
 }

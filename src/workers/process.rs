@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::os;
 use crate::workers::message::{LineBuffer, Order};
@@ -44,7 +44,7 @@ pub(super) enum Activity {
 
 /// A worker's process.
 pub(super) struct WorkerProcess {
-    pub(super) child: Child,
+    pub(super) child: os::Child,
     pub(super) channel: UnixStream,
     pub(super) lines: LineBuffer,
     pub(super) activity: Activity,
@@ -87,7 +87,7 @@ impl WorkerProcess {
         program.arg0("s3pipe").args([WORKER, command]);
         // The program goes out of scope here, and with it the worker's end of
         // the channel: while that is open, we would not see the worker go.
-        let child = program.stdin(stdin).stdout(stdout).spawn()?;
+        let child = os::Child::start(program.stdin(stdin).stdout(stdout))?;
         let worker = WorkerProcess {
             child,
             channel,
@@ -111,15 +111,7 @@ impl WorkerProcess {
 
     /// How the process ended, which it has `time` to do.
     pub(super) fn how_it_ended(&mut self, time: Duration) -> String {
-        let end = Instant::now() + time;
-        let status = loop {
-            match self.child.try_wait() {
-                Ok(None) if Instant::now() < end => os::pause(Duration::from_millis(10)),
-                Ok(status) => break status,
-                Err(_) => break None,
-            }
-        };
-        match status.map(|s| (s.code(), s.signal())) {
+        match self.child.ends_within(time).map(|s| (s.code(), s.signal())) {
             Some((_, Some(signal))) => format!("was killed by signal {signal}"),
             Some((Some(code), _)) => format!("ended with status {code}"),
             _ => "has closed its channel".into(),
